@@ -82,7 +82,7 @@ def tracked() -> list[Path]:
     return [Path(name) for name in listing.stdout.split("\0") if name and (REPO / name).is_file()]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(peer: Callable[[str], str]):  # noqa: ANN201 - playwright is imported only where a page is looked at
     """A headless Chromium, by playwright; pages are opened on files of this machine only."""
     program = peer("chromium")
