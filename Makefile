@@ -1,0 +1,86 @@
+# Two commands on a machine with Python 3.11 (or 3.12, 3.13) and make:
+#   make demo    install, then take the synthetic family from VCF to a report
+#   make test    install the test bench, then run every test
+# The rest is for those who change something.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lab docs readme bench lint dev clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The first Python that runs and that the package supports.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $$p && break; done)
+
+# Every install is of the locked versions. The stamps make the second call quick.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
+RUNTIME := $(VENV)/.runtime-installed
+BENCH := $(VENV)/.bench-installed
+
+help:
+	@echo "make demo    the synthetic family from VCF to report; prints where the report is"
+	@echo "make test    every test: notebooks, package, templates, wheel, site"
+	@echo "make lab     JupyterLab at the front door"
+	@echo "make docs    the documentation site, in _docs/"
+	@echo "make readme  README.md from nbs/index.ipynb"
+	@echo "make bench   measure against the peers, in benchmarks/"
+	@echo "make lint    ruff and mypy"
+	@echo "make dev     the hooks that keep notebooks clean in git"
+	@echo "make clean   remove what these commands made, the environment apart"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found: install one, or say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml requirements.lock | $(BIN)/python
+	@echo "Installing genomics_nb in $(VENV); the first time this takes some minutes."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	$(PIP) --editable .
+	@touch $@
+
+$(BENCH): pyproject.toml requirements.lock | $(RUNTIME)
+	@echo "Installing the test bench in $(VENV)."
+	$(PIP) --editable '.[dev,peers]'
+	@touch $@
+
+demo: $(RUNTIME)
+	$(BIN)/genomics-nb demo
+
+# Templates (pilots, reports, sops) are run through papermill by pytest.
+test: $(BENCH)
+	$(BIN)/nbdev_test --n_workers 2 --skip_folder_re '^[_.]|^(pilots|reports|sops)$$'
+	$(BIN)/python -m pytest
+
+lab: $(BENCH)
+	$(BIN)/jupyter lab nbs/index.ipynb
+
+# nbdev adds the signatures and hides what is not for reading; Quarto builds the site where it is
+# installed, smalldocs where it is not. Both read the same _quarto.yml.
+docs: $(BENCH)
+	rm -rf _proc _docs
+	$(BIN)/python -c 'from nbdev.serve import proc_nbs; proc_nbs(n_workers=0)'
+	cp _quarto.yml _proc/
+	if command -v quarto >/dev/null; then quarto render _proc --no-execute; \
+	else $(BIN)/smalldocs render --quiet _proc && $(BIN)/smalldocs check _proc; fi
+	mv _proc/_docs _docs
+	@echo "The site is in _docs/index.html"
+
+readme: $(BENCH)
+	$(BIN)/jupyter nbconvert --log-level WARN --to markdown nbs/index.ipynb --output-dir . --output README
+
+bench: $(BENCH)
+	$(BIN)/python benchmarks/run.py
+
+lint: $(BENCH)
+	$(BIN)/ruff check genomics_nb tests benchmarks
+	$(BIN)/mypy
+
+dev: $(BENCH)
+	$(BIN)/nbdev_install_hooks
+
+clean:
+	rm -rf _proc _docs build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +
