@@ -50,7 +50,8 @@ def imported(module: str, source: str, modules: set[str]) -> Iterator[tuple[int,
             names = [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
             # nbdev writes absolute imports of the package as relative ones.
-            base = ".".join([*module.split(".")[: -node.level], *filter(None, [node.module])]) if node.level else node.module or ""
+            above = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
             names = [f"{base}.{a.name}" if f"{base}.{a.name}" in modules else base for a in node.names]
         elif (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)
               and isinstance(node.args[0].value, str) and ast.unparse(node.func).split(".")[-1] in
@@ -112,7 +113,8 @@ def test_an_upward_import_is_found() -> None:
     assert upward(f"{PACKAGE}.store.c", f"from {PACKAGE}.core.b import x", order) == []
     assert upward(f"{PACKAGE}.core.b", f"import {PACKAGE}.core.a", order) == []
     for hidden in (f"import {PACKAGE}.store.c", f"from {PACKAGE}.store import c", f"def f():\n from {PACKAGE}.store.c import x",
-                   "from ..store.c import x", "from ..store import c", f"import importlib\nimportlib.import_module('{PACKAGE}.store.c')"):
+                   "from ..store.c import x", "from ..store import c",
+                   f"import importlib\nimportlib.import_module('{PACKAGE}.store.c')"):
         assert len(upward(f"{PACKAGE}.core.a", hidden, order)) == 1, hidden
     assert len(upward(f"{PACKAGE}.core.a", f"from {PACKAGE}.core.b import x", order)) == 1
 

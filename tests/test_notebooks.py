@@ -152,6 +152,22 @@ def test_exported_functions_say_what_they_take_and_return(repo: Path) -> None:
     assert faults == []
 
 
+def test_the_solutions_of_the_exercises_are_right(repo: Path) -> None:
+    """Run each lesson from top to bottom, its folded solutions among its cells."""
+    solutions = 0
+    for path in every_notebook(repo, "lessons"):
+        names: dict = {"__name__": "__main__"}
+        for cell in read(path)["cells"]:
+            if cell["cell_type"] == "code":
+                exec(compile(text(cell), path.name, "exec"), names)
+            for folded in re.findall(r"<details>.*?</details>", text(cell), re.S):
+                for code in re.findall(r"```python\n(.*?)```", folded, re.S):
+                    assert "assert" in code, f"{path.name}: a solution shows that it is right"
+                    exec(compile(code, path.name, "exec"), names)
+                    solutions += 1
+    assert solutions
+
+
 @pytest.mark.parametrize("command", [["ruff", "check", "genomics_nb", "tests", "benchmarks"], ["mypy"]], ids=["ruff", "mypy"])
 def test_the_code_is_clean(repo: Path, command: list[str], tmp_path: Path) -> None:
     program = str(Path(sys.executable).with_name(command[0]))
