@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from html import escape
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -38,7 +39,7 @@ class Settings:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{f.name}</td><td>{getattr(self, f.name)}</td><td>{self.origin[f.name]}</td></tr>"
+            f"<tr><td>{f.name}</td><td>{escape(str(getattr(self, f.name)))}</td><td>{escape(self.origin[f.name])}</td></tr>"
             for f in fields(self) if f.name != "origin"
         )
         return f"<table><tr><th>setting</th><th>value</th><th>from</th></tr>{rows}</table>"
