@@ -6,14 +6,14 @@
 __all__ = ['READ_ERROR', 'put_text', 'put_int', 'put_fixed', 'draw_reads', 'likelihoods', 'draw_family', 'put_alleles',
            'put_sample']
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #c5e4d998
+# %% ../../nbs/library/0_core/04_reads.ipynb #e4dd5b34
 from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #3286fa80
+# %% ../../nbs/library/0_core/04_reads.ipynb #6bd0b74e
 @njit(cache=True, nogil=True)
 def put_text(out: NDArray[np.uint8], at: int, text: NDArray[np.uint8]) -> int:
     """Copy bytes to `out[at:]`; the next free place."""
@@ -53,7 +53,7 @@ def put_fixed(out: NDArray[np.uint8], at: int, value: float, decimals: int) -> i
         units //= 10
     return at + 1 + decimals
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #f77a8644
+# %% ../../nbs/library/0_core/04_reads.ipynb #8df2da07
 READ_ERROR: Final = 0.004  # wrong base at a read; about Q24, a conservative short-read value
 
 
@@ -92,7 +92,7 @@ def likelihoods(pl: NDArray[np.int64], counts: NDArray[np.int64], alleles: int, 
             quality = min(quality, pl[g])
     return int(best), quality
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #92845e4a
+# %% ../../nbs/library/0_core/04_reads.ipynb #f20c3200
 @njit(cache=True, nogil=True)
 def draw_family(rng: np.random.Generator, genotype: NDArray[np.int64], region: int, alleles: int) -> None:
     """Fill genotype (3, 2) of child, father, mother; -1 where there is no chromosome. Regions as `Region`."""
@@ -119,7 +119,7 @@ def draw_family(rng: np.random.Generator, genotype: NDArray[np.int64], region: i
     else:
         genotype[0, 0], genotype[0, 1] = from_father, from_mother
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #a00185e6
+# %% ../../nbs/library/0_core/04_reads.ipynb #e0c1877c
 _BASES: Final = np.frombuffer(b"ACGT", np.uint8)
 
 
@@ -133,7 +133,7 @@ def _other(reference: int, first: int, k: int) -> int:
             left -= 1
     return first
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #842d7150
+# %% ../../nbs/library/0_core/04_reads.ipynb #ead1d276
 @njit(cache=True, nogil=True)
 def put_alleles(rng: np.random.Generator, out: NDArray[np.uint8], at: int, alleles: int) -> int:
     """Write REF, a tab and ALT; the next free place."""
@@ -166,11 +166,31 @@ def put_alleles(rng: np.random.Generator, out: NDArray[np.uint8], at: int, allel
             at += 1
     return at
 
-# %% ../../nbs/library/0_core/04_reads.ipynb #f26543c6
+# %% ../../nbs/library/0_core/04_reads.ipynb #841126fd
 _NO_CALL: Final = np.frombuffer(b"./.", np.uint8)
 _NO_QUALITY: Final = np.frombuffer(b":.:.", np.uint8)
 
 
+@njit(cache=True, nogil=True)
+def _put_measures(
+    out: NDArray[np.uint8], at: int, reads: NDArray[np.int64], quality: int, pl: NDArray[np.int64],
+) -> int:
+    for k in range(len(reads)):
+        out[at] = 58 if k == 0 else 44
+        at = put_int(out, at + 1, reads[k])
+    total = reads.sum()
+    out[at] = 58
+    at = put_int(out, at + 1, total)
+    if total == 0:
+        return put_text(out, at, _NO_QUALITY)
+    out[at] = 58
+    at = put_int(out, at + 1, quality)
+    for g in range(len(pl)):
+        out[at] = 58 if g == 0 else 44
+        at = put_int(out, at + 1, pl[g])
+    return at
+
+# %% ../../nbs/library/0_core/04_reads.ipynb #cff82fb5
 @njit(cache=True, nogil=True)
 def put_sample(
     rng: np.random.Generator, out: NDArray[np.uint8], at: int,  # where random numbers come from, where text goes
@@ -199,23 +219,3 @@ def put_sample(
         called[second] += 1
     likely = alleles if ploidy == 1 else alleles * (alleles + 1) // 2
     return _put_measures(out, at, reads[:alleles], quality, pl[:likely])
-
-
-@njit(cache=True, nogil=True)
-def _put_measures(
-    out: NDArray[np.uint8], at: int, reads: NDArray[np.int64], quality: int, pl: NDArray[np.int64],
-) -> int:
-    for k in range(len(reads)):
-        out[at] = 58 if k == 0 else 44
-        at = put_int(out, at + 1, reads[k])
-    total = reads.sum()
-    out[at] = 58
-    at = put_int(out, at + 1, total)
-    if total == 0:
-        return put_text(out, at, _NO_QUALITY)
-    out[at] = 58
-    at = put_int(out, at + 1, quality)
-    for g in range(len(pl)):
-        out[at] = 58 if g == 0 else 44
-        at = put_int(out, at + 1, pl[g])
-    return at
