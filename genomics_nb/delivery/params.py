@@ -6,7 +6,7 @@
 __all__ = ['Pseudonym', 'Lang', 'Purpose', 'StorePath', 'FrequencyField', 'Model', 'Parameters', 'RareDisease', 'models',
            'NotebookParameter', 'notebook_parameters', 'differences', 'model_for', 'validate']
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #117f9c74
+# %% ../../nbs/library/8_delivery/00_params.ipynb #472b406c
 import ast
 import difflib
 import io
@@ -30,12 +30,12 @@ from pydantic import (
 
 from ..core.types import NotFoundError, ParameterError, shown
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #b3ceaff7
+# %% ../../nbs/library/8_delivery/00_params.ipynb #9223c76c
 def _not_an_identity(value: str) -> str:
-    if re.fullmatch(r"\d[\dAB]{12}(\d\d)?", value.replace("-", "").replace(".", "").replace("_", "")):
+    digits = re.sub(r"[-._]", "", value)
+    # sex, year, month, department (2A and 2B in Corsica), commune, number, and perhaps the key
+    if re.fullmatch(r"[12]\d\d(0[1-9]|1[0-2]|[2-9]\d)(\d\d|2[AB])\d{6}(\d\d)?", digits):
         raise ValueError("it has the shape of a social security number; give a pseudonym")
-    if re.search(r"(19|20)\d\d[-._]?(0[1-9]|1[0-2])[-._]?(0[1-9]|[12]\d|3[01])|\d\d[-._]\d\d[-._](19|20)\d\d", value):
-        raise ValueError("it seems to hold a date; give a pseudonym")
     return value
 
 
@@ -45,9 +45,9 @@ Pseudonym = Annotated[
     AfterValidator(_not_an_identity),
 ]
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #8234078b
+# %% ../../nbs/library/8_delivery/00_params.ipynb #9980e7fd
 Lang = Literal["fr", "en"]
-Purpose = Literal["care", "research", "quality", "training"]
+Purpose = Literal["care", "research", "quality", "training"]  # TEMPORARY
 
 
 def _store_path(value: str) -> str:
@@ -69,7 +69,7 @@ FrequencyField = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z_][0-9A-Za-z_.]{0,63})?$"), AfterValidator(_population_field)
 ]
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #dc0328d9
+# %% ../../nbs/library/8_delivery/00_params.ipynb #b0069a14
 class Parameters(BaseModel):
     """Base of the models of templates: nothing unknown, nothing changed afterwards, defaults checked too."""
 
@@ -91,7 +91,7 @@ class RareDisease(Parameters):
     )
     max_rows: int = Field(40, ge=1, le=500, description="most rows shown for each mode")
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #48d628cf
+# %% ../../nbs/library/8_delivery/00_params.ipynb #e49cc737
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
@@ -100,7 +100,7 @@ def models() -> dict[str, type[Parameters]]:
     """Template name -> its model, for every model defined so far."""
     return {_snake(model.__name__): model for model in Parameters.__subclasses__() if model.__module__ == __name__}
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #fe046cd6
+# %% ../../nbs/library/8_delivery/00_params.ipynb #0c212a4b
 @dataclass(frozen=True)
 class NotebookParameter:
     """One assignment of a parameters cell."""
@@ -123,7 +123,7 @@ def _comments(source: str) -> dict[int, str]:
 def _tagged(nb: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in nb.cells if cell.cell_type == "code" and tag in cell.get("metadata", {}).get("tags", [])]
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #7375a759
+# %% ../../nbs/library/8_delivery/00_params.ipynb #018ea54f
 def notebook_parameters(
     nb: NotebookNode,  # a notebook; nothing of it is executed
 ) -> dict[str, NotebookParameter]:
@@ -155,7 +155,7 @@ def notebook_parameters(
         found[target.id] = NotebookParameter(target.id, kind, default, comments.get(node.end_lineno or node.lineno, ""))
     return found
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #14a26d62
+# %% ../../nbs/library/8_delivery/00_params.ipynb #c47d870b
 def differences(
     model: type[Parameters],
     nb: NotebookNode,
@@ -173,7 +173,7 @@ def differences(
         found.append("the order differs")
     return found
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #a86571ba
+# %% ../../nbs/library/8_delivery/00_params.ipynb #4af11c1d
 def model_for(
     name: str,  # template name, such as "rare_disease"
     nb: NotebookNode | None = None,  # the notebook that will run; None: the packaged one, whose parameters are the model's
@@ -199,7 +199,7 @@ def model_for(
         f"{name}_copy", __base__=known or Parameters, __module__="notebook", **own
     )
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #c08c14f1
+# %% ../../nbs/library/8_delivery/00_params.ipynb #b01c333c
 Model = TypeVar("Model", bound=Parameters)
 
 
