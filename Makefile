@@ -57,11 +57,26 @@ test: $(BENCH)
 lab: $(BENCH)
 	$(BIN)/jupyter lab nbs/index.ipynb
 
-# nbdev adds the signatures and hides what is not for reading; Quarto builds the site where it is
-# installed, smalldocs where it is not. Both read the same _quarto.yml.
+# nbdev leaves hidden cells out; the title and the sentence under it become those of the page. The code of
+# a module is shown: it is what there is to learn. Quarto builds the site where it is installed, smalldocs
+# where it is not; both read the same _quarto.yml.
+define PAGES
+import json, re
+from nbdev.serve import proc_nbs
+for page in proc_nbs(n_workers=0).rglob("*.ipynb"):
+    nb = json.loads(page.read_text(encoding="utf-8"))
+    cells = [c for c in nb["cells"] if not re.match(r"#\| default_exp|<!-- WARNING", "".join(c["source"]))]
+    title, said, rest = re.match(r"# (.+)\n*(?:> (.+)\n*)?([\s\S]*)", "".join(cells[0]["source"])).groups()
+    front = "".join(f"{k}: {json.dumps(v, ensure_ascii=False)}\n" for k, v in (("title", title), ("description", said)) if v)
+    cells[0] |= {"source": rest}
+    head = {"cell_type": "raw", "id": "front", "metadata": {}, "source": f"---\n{front}---"}
+    page.write_text(json.dumps(nb | {"cells": [head, *cells]}), encoding="utf-8")
+endef
+export PAGES
+
 docs: $(BENCH)
 	rm -rf _proc _docs
-	$(BIN)/python -c 'from nbdev.serve import proc_nbs; proc_nbs(n_workers=0)'
+	$(BIN)/python -c "$$PAGES"
 	cp _quarto.yml _proc/
 	if command -v quarto >/dev/null; then quarto render _proc --no-execute; \
 	else $(BIN)/smalldocs render --quiet _proc && $(BIN)/smalldocs check _proc; fi
