@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LIMITS', 'SexLimits', 'sex_evidence', 'decide_sex', 'infer_sex', 'check_sex', 'plot_sex']
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #1d1d6e0b
+# %% ../../nbs/library/2_population/02_sex.ipynb #05578671
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,9 +18,9 @@ from matplotlib.patches import Rectangle
 
 from ..core.types import ParameterError
 from .calls import GENOTYPES
-from .qc import Lang, new_figure, sample_names
+from .qc import Lang, label_points, localised, new_figure, sample_names
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #44760728
+# %% ../../nbs/library/2_population/02_sex.ipynb #45fe727d
 @dataclass(frozen=True)
 class SexLimits:
     """Limits of the two measures. Each is a house decision; the reasons stand in this notebook."""
@@ -36,7 +36,7 @@ LIMITS: Final = SexLimits()
 _CALLED: Final = list(GENOTYPES[2:])
 _CARRIERS: Final = ["het", "hom_alt", "hap_alt"]
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #f8c8bbe3
+# %% ../../nbs/library/2_population/02_sex.ipynb #1c7a9a10
 def sex_evidence(
     qc: xr.Dataset,  # from `sample_qc`
 ) -> xr.Dataset:
@@ -64,7 +64,7 @@ def sex_evidence(
     evidence = xr.Dataset(variables)
     return evidence.assign(sample_id=qc["sample_id"]) if "sample_id" in qc else evidence
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #27bfbf60
+# %% ../../nbs/library/2_population/02_sex.ipynb #ff276a42
 _REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "few_x": ("{x_sites} informative X sites, {sites} are needed", "{x_sites} sites informatifs sur X, il en faut {sites}"),
     "XX": ("X het share {x:.2f}, Y call rate {y:.2f}", "part d’hétérozygotes sur X {x:.2f}, taux d’appel sur Y {y:.2f}"),
@@ -102,7 +102,7 @@ def decide_sex(
         return ("XY", "XY") if present else ("aneuploidy suspected", "X0")
     return ("aneuploidy suspected", "XXY") if present else ("XX", "XX")
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #1aab83f4
+# %% ../../nbs/library/2_population/02_sex.ipynb #4d75b299
 def infer_sex(
     qc: xr.Dataset,  # from `sample_qc`
     *,
@@ -120,13 +120,14 @@ def infer_sex(
         x_sites, y_sites = int(evidence["sample_x_sites"][i]), int(evidence["sample_y_sites"][i])
         answer, key = decide_sex(x, y, x_sites, y_sites, limits)
         answers.append(answer)
-        reasons.append(_REASONS[key][lang == "fr"].format(x=x, y=y, x_sites=x_sites, y_sites=y_sites, sites=limits.sites))
+        numbers = {"x": x, "y": y, "x_sites": x_sites, "y_sites": y_sites, "sites": limits.sites}
+        reasons.append(localised(_REASONS[key][lang == "fr"].format(**numbers), lang))
     text = {"units": "", "source": "algorithm of population.sex"}
     return evidence.assign(
         sample_sex=("samples", np.array(answers, dtype=object), {"long_name": "sex chromosomes by genotype", **text}),
         sample_sex_reason=("samples", np.array(reasons, dtype=object), {"long_name": "why", **text}))
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #f0bbf48b
+# %% ../../nbs/library/2_population/02_sex.ipynb #bc4e608a
 _DECLARED: Final = {"male": "XY", "1": "XY", "xy": "XY", "m": "XY", "female": "XX", "2": "XX", "xx": "XX", "f": "XX",
                     "unknown": "", "0": "", "": "", "none": ""}
 
@@ -156,7 +157,7 @@ def check_sex(
         rows.append((sample, name, inferred, verdict, str(sex["sample_sex_reason"].values[i])))
     return pd.DataFrame(rows, columns=["sample", "declared", "inferred", "verdict", "reason"])
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #4fc70f0e
+# %% ../../nbs/library/2_population/02_sex.ipynb #ac959a90
 _SYMBOL: Final = {"XY": ("s", "#0072B2"), "XX": ("o", "#D55E00"), "": ("D", "0.35")}
 _LABELS: Final = {
     "x": ("Heterozygous share of X calls with an ALT", "Part d’hétérozygotes parmi les appels ALT sur X"),
@@ -177,24 +178,23 @@ def plot_sex(
     for name, corner, size in (("XY", (0, limits.with_y), (limits.one_x, 1 - limits.with_y)),
                                ("XX", (limits.two_x, 0), (1 - limits.two_x, limits.no_y))):
         ax.add_patch(Rectangle(corner, *size, facecolor="0.93", edgecolor="none"))
-        ax.annotate(name, (corner[0] + size[0], corner[1] + size[1]), xytext=(-4, -4), textcoords="offset points",
-                    ha="right", va="top", color="0.35")
+        ax.annotate(name, corner, xytext=(4, 4), textcoords="offset points", color="0.35")
     known = {s: _DECLARED.get(str(v).strip().lower(), "") for s, v in (declared or {}).items()}
     x, y = sex["sample_x_het_share"].values, sex["sample_y_call_rate"].values
     assessed, names, drawn = sex["sample_y_sites"].values >= limits.sites, sample_names(sex), set()
+    height = np.where(assessed, y, -0.1)
     for i, sample in enumerate(names):
         if np.isnan(x[i]):
             continue
         mark, colour = _SYMBOL[known.get(sample, "")]
         label = None if known.get(sample, "") in drawn else _LABELS[known.get(sample, "")][lang == "fr"]
         drawn.add(known.get(sample, ""))
-        height = y[i] if assessed[i] else -0.1
-        ax.plot(x[i], height, mark, color=colour, markerfacecolor="none", markersize=8, label=label)
-        if len(names) <= 12:
-            ax.annotate(sample, (x[i], height), xytext=(7, 5), textcoords="offset points", fontsize=8)
+        ax.plot(x[i], height[i], mark, color=colour, markerfacecolor="none", markersize=8, label=label)
     ax.set(xlabel=_LABELS["x"][lang == "fr"], ylabel=_LABELS["y"][lang == "fr"], xlim=(-0.03, 1), ylim=(-0.17, 1.08))
     if not assessed.all():
         ax.text(0.99, -0.1, _LABELS["none"][lang == "fr"], ha="right", va="center", color="0.35", fontsize=8)
+    if len(names) <= 12:
+        label_points(ax, x.tolist(), height.tolist(), names)
     if drawn:
         ax.legend(frameon=False, loc="center right")
     return figure
