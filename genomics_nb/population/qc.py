@@ -7,7 +7,7 @@ __all__ = ['STATISTICS', 'Assay', 'EXPECTED', 'FEW', 'Lang', 'sample_qc', 'sampl
            'new_figure', 'style', 'label_points', 'localised', 'plot_depth', 'plot_quality', 'plot_allele_balance',
            'plot_call_rate', 'plot_ratios']
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #af123f7f
+# %% ../../nbs/library/2_population/01_qc.ipynb #926256f3
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from .calls import DEPTH_BINS, GENOTYPES, QUALITY_BINS, count_calls
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #d35d1d9a
+# %% ../../nbs/library/2_population/01_qc.ipynb #f77b910f
 def _ratio(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
     """part / whole, NaN where nothing was counted."""
     return part / whole.where(whole > 0)
@@ -44,7 +44,7 @@ STATISTICS: Final = {
                                  "after the idea of Jun 2012, doi:10.1016/j.ajhg.2012.09.004"),
 }
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #13b4c1f5
+# %% ../../nbs/library/2_population/01_qc.ipynb #f9c48032
 def _counts(calls: xr.DataArray) -> dict[str, xr.DataArray]:
     """The plain counts of each sample from the table of calls."""
     by_class = calls.sum(("region", "kind"))
@@ -57,7 +57,7 @@ def _counts(calls: xr.DataArray) -> dict[str, xr.DataArray]:
         counts[f"sample_n_{name}"] = carrying.sel(kind=kinds).sum("kind")
     return counts
 
-
+# %% ../../nbs/library/2_population/01_qc.ipynb #0cc093a6
 def sample_qc(
     ds: xr.Dataset,  # VCF Zarr dataset
     *,
@@ -94,7 +94,7 @@ def sample_qc(
         made[name] = _ratio(part, whole).assign_attrs(long_name=long_name, units=units, source=source)
     return counters.assign({name: value.drop_vars(set(value.coords) - {"sample_id"}) for name, value in made.items()})
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #2cbc87a0
+# %% ../../nbs/library/2_population/01_qc.ipynb #2e6ed020
 _COLUMNS: Final = (
     "sample_call_rate", "sample_n_called", "sample_n_het", "sample_n_hom_alt", "sample_het_hom_ratio", "sample_ti_tv",
     "sample_n_snv", "sample_n_indel", "sample_mean_depth", "sample_mean_quality", "sample_het_balance",
@@ -118,7 +118,7 @@ def qc_table(
     columns = {name.removeprefix("sample_"): np.asarray(qc[name].values) for name in _COLUMNS}
     return pd.DataFrame(columns, index=pd.Index(sample_names(qc), name="sample"))
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #4f85785f
+# %% ../../nbs/library/2_population/01_qc.ipynb #96cc2c60
 Assay = Literal["genome", "exome"]
 
 
@@ -155,7 +155,7 @@ EXPECTED: Final = (
     ("hom_alt_ref_share", Expected(high=0.01, source="house limit: errors alone give about 0.002")),
 )
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #e694787e
+# %% ../../nbs/library/2_population/01_qc.ipynb #9fba78ca
 def qc_verdicts(
     qc: xr.Dataset,  # from `sample_qc`
     assay: Assay | None = None,  # what was sequenced; None: not stated
@@ -173,7 +173,7 @@ def qc_verdicts(
                 rows.append((sample, statistic, row[statistic], e.low, e.high, e.verdict(row, statistic, assay), e.source))
     return pd.DataFrame(rows, columns=["sample", "statistic", "value", "low", "high", "verdict", "source"])
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #e9d4a7a5
+# %% ../../nbs/library/2_population/01_qc.ipynb #5d517eb5
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
@@ -200,7 +200,7 @@ def style(
     """Colour, line style and marker of one sample."""
     return {"color": _COLOURS[index % FEW], "linestyle": _LINES[index % FEW], "marker": _MARKERS[index % FEW]}
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #4c69e828
+# %% ../../nbs/library/2_population/01_qc.ipynb #f58fad8e
 def label_points(
     ax: Axes,  # axes whose limits are set
     x: Sequence[float],  # positions in data units
@@ -226,7 +226,7 @@ def localised(
     """The text with a decimal comma in French."""
     return re.sub(r"(?<=\d)\.(?=\d)", ",", text) if lang == "fr" else text
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #3370c640
+# %% ../../nbs/library/2_population/01_qc.ipynb #f014534d
 _TEXT: Final = {
     "call_rate": ("Call rate (%)", "Taux d’appel (%)"),
     "samples": ("Number of samples", "Nombre d’échantillons"),
@@ -270,7 +270,7 @@ def _histogram(qc: xr.Dataset, variable: str, x: np.ndarray, labels: tuple[str, 
     ax.set_ylim(bottom=0)
     return figure, ax
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #0cadf699
+# %% ../../nbs/library/2_population/01_qc.ipynb #a728a0b2
 def plot_depth(
     qc: xr.Dataset,  # from `sample_qc`
     lang: Lang = "en",  # language of the labels
@@ -302,7 +302,7 @@ def plot_allele_balance(
     ax.set_xlim(0, 1)
     return figure
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #1be13da2
+# %% ../../nbs/library/2_population/01_qc.ipynb #d57633b4
 def _points(ax: Axes, qc: xr.Dataset, statistic: str, lang: Lang, scale: float, expected: Expected | None) -> None:
     """One statistic of every sample as points (few) or a histogram (many), with the expected range dashed."""
     values = scale * qc_table(qc)[statistic].to_numpy(dtype=float)

@@ -7,7 +7,7 @@ __all__ = ['PLANES', 'popcount', 'COUNTS', 'DEGREES', 'MIN_INFORMATIVE', 'MAX_PA
            'king_reference', 'pack_block', 'count_pairs', 'kinship_from_counts', 'king', 'degree', 'kinship_pairs',
            'check_family', 'plot_kinship']
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #02bf9350
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #f0e9342d
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from ..core.types import InputError
 from .qc import Lang, label_points, localised, new_figure, sample_names
 from ..store.pedigree import Pedigree
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #caf36707
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #3ef2c4f7
 def dosage(
     gt: NDArray[np.integer],  # (variants, samples, ploidy), -1 missing, -2 padding
 ) -> NDArray[np.int8]:
@@ -52,7 +52,7 @@ def king_reference(
             kinship[i, j] = 0.5 - (4 * ibs0 + one + two) / (4 * (both + min(one, two)))
     return kinship
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #814f1000
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #8cba3bd1
 _CACHE: Final = __name__ != "__main__"  # a kernel run in a notebook is compiled from the cells as they are now
 PLANES: Final = 3
 
@@ -87,7 +87,7 @@ def pack_block(
         _pack(gt, use, planes)
     return planes
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #eb2d421a
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #055cfce3
 def _bits(typingctx: Any, word: Any) -> Any:
     """Number of bits set in a uint64."""
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -129,7 +129,7 @@ def count_pairs(
     _count_pairs(first, second, upper, out)
     return out
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #58e0e798
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #8ac30ad0
 def kinship_from_counts(
     counts: NDArray[np.integer],  # (5, …) in the order of `COUNTS`
 ) -> NDArray[np.float64]:
@@ -160,7 +160,16 @@ def _count_all(planes: da.Array, tile: int) -> NDArray[np.int32]:
         counts[k][lower] = counts[mirrored].T[lower]
     return counts
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #2b19dd55
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #f8215d64
+def _rows(ds: xr.Dataset, samples: list[str]) -> list[int]:
+    """Indices of these samples; `InputError` names the first that is not there."""
+    where = {name: i for i, name in enumerate(sample_names(ds))}
+    for sample in samples:
+        if sample not in where:
+            raise InputError("not in the dataset", sample=sample)
+    return [where[sample] for sample in samples]
+
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #d937a6aa
 def king(
     ds: xr.Dataset,  # VCF Zarr dataset
     *,
@@ -199,16 +208,7 @@ def king(
     ids = np.array(sample_names(ds), dtype=object)
     return xr.Dataset(out, coords=dict.fromkeys(dims, ids), attrs={"autosomes": len(np.unique(contig[use]))})
 
-
-def _rows(ds: xr.Dataset, samples: list[str]) -> list[int]:
-    """Indices of these samples; `InputError` names the first that is not there."""
-    where = {name: i for i, name in enumerate(sample_names(ds))}
-    for sample in samples:
-        if sample not in where:
-            raise InputError("not in the dataset", sample=sample)
-    return [where[sample] for sample in samples]
-
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #0c100f09
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #c0186dcb
 DEGREES: Final = (("duplicate", 0.354), ("first", 0.177), ("second", 0.0884), ("third", 0.0442))  # lower limits of φ
 
 
@@ -237,7 +237,7 @@ def kinship_pairs(
     pairs.insert(3, "degree", [degree(k) for k in pairs["kinship"]])
     return pairs
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #c4088ff5
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #a5f110fc
 MIN_INFORMATIVE: Final = 500  # informative sites below which a pair is not judged; house decision, see the table of spreads
 MAX_PARENT_IBS0: Final = 0.03  # IBS0 / HH of parent and child: 0.01 in the GIAB trio, 0.08 expected between siblings
 MIN_AUTOSOMES: Final = 11  # autosomes below which siblings and second degrees are not judged; half of them
@@ -256,7 +256,7 @@ _REASONS: Final = {
              "plutôt frère ou sœur que parent et enfant"),
 }
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #18523636
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #48de1805
 def _judge(pair: Any, declared: str, expected: float, autosomes: int, least: int) -> tuple[str, str, dict[str, Any]]:
     """Verdict for one pair, the key of its reason, and the numbers of the reason."""
     low, high = next((low, high) for floor, low, high in _RANGES if expected > floor)
@@ -277,7 +277,7 @@ def _judge(pair: Any, declared: str, expected: float, autosomes: int, least: int
         return "inconsistent", "ibs0", numbers
     return "consistent", "ok", numbers
 
-
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #5517a449
 def check_family(
     kinship: xr.Dataset,  # from `king`
     pedigree: Pedigree,  # declared relationships; members without a sample are passed over
@@ -302,7 +302,7 @@ def check_family(
     return pd.DataFrame(rows, columns=["sample_1", "sample_2", "declared", "expected", "kinship", "inferred", "verdict",
                                        "reason", "sites", "ibs0", "hethet", "informative"])
 
-# %% ../../nbs/library/2_population/03_relatedness.ipynb #f8681e92
+# %% ../../nbs/library/2_population/03_relatedness.ipynb #ad6dd2c2
 _NAMES: Final = {"duplicate": ("same person or twin", "même personne ou jumeau"), "first": ("first degree", "premier degré"),
                  "second": ("second degree", "deuxième degré"), "third": ("third degree", "troisième degré")}
 _AXES: Final = (("Opposite homozygotes / shared heterozygotes", "Homozygotes opposés / hétérozygotes partagés"),
