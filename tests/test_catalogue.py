@@ -1,0 +1,335 @@
+"""The catalogue: what it refuses, what it merges, and what survives many writers at once."""
+
+import datetime as dt
+import itertools
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genomics_nb.core.types import InputError, NotFoundError, StoreError
+from genomics_nb.store import catalogue as cat
+from genomics_nb.store import registry as reg
+from genomics_nb.store.case import Case, read_case
+from genomics_nb.store.pedigree import Member
+
+TRIO = {
+    "case": "DI-1", "family": "F1", "proband": "C", "indication": "Surdité",
+    "hpo_present": [{"id": "HP:0000365", "label": "Hearing impairment"}, "HP:0001249"], "hpo_excluded": ["HP:0001250"],
+    "members": [{"person": "C", "father": "D", "mother": "M", "sex": "female", "affected": True},
+                {"person": "D", "sex": "male", "affected": False}, {"person": "M", "sex": "female"}],
+}
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> cat.Catalogue:
+    return cat.create_catalogue(tmp_path / "catalogue.sqlite")
+
+
+def member(name: str, family: str = "F1", **more: object) -> Member:
+    return Member(id=name, family=family, **more)
+
+
+# --- the case form ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("change", "field"), [
+    ({"hpo_presnt": []}, "hpo_presnt"),
+    ({"hpo_present": ["HP:123"]}, "hpo_present.0.id"),
+    ({"hpo_present": ["HP:0001250"]}, None),  # also excluded
+    ({"proband": "X"}, None),
+    ({"case": "../up"}, "case"),
+    ({"case": "a\n"}, "case"),
+    ({"case": ""}, "case"),
+    ({"proband": "line\nbreak"}, "proband"),
+    ({"proband": "2690549588157 80"}, "proband"),
+    ({"members": [{"person": "C"}, {"person": "C"}]}, None),
+    ({"members": [{"person": "C", "sex": "2"}]}, "members.0.sex"),
+    ({"members": [{"person": "C", "affected": "perhaps"}]}, "members.0.affected"),
+    ({"indication": ""}, "indication"),
+])
+def test_a_case_that_cannot_be_is_refused_with_its_field(change: dict, field: str | None) -> None:
+    with pytest.raises(InputError) as caught:
+        read_case({**TRIO, **change})
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"{\n  'case': 1}", "line 2"), (b"\xff\xfe", "cannot be read"), (b"[]", "dictionary"), (b"", "not JSON")])
+def test_a_file_that_is_no_case_is_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "case.json").write_bytes(content)
+    with pytest.raises(InputError, match=words) as caught:
+        read_case(tmp_path / "case.json")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_case_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        read_case(tmp_path / "none.json")
+
+
+def test_a_case_comes_back_as_it_was_added(catalogue: cat.Catalogue, tmp_path: Path) -> None:
+    (tmp_path / "case.json").write_text(json.dumps(TRIO), encoding="utf-8")
+    case = read_case(tmp_path / "case.json")
+    with catalogue.write() as connection:
+        reg.put_case(connection, case)
+        reg.put_case(connection, case)
+    with catalogue.read() as connection:
+        assert reg.get_case(connection, "DI-1") == case
+        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.cases)) == 1
+
+
+def test_a_case_that_differs_from_the_one_of_its_name_is_refused_and_changes_nothing(catalogue: cat.Catalogue) -> None:
+    with catalogue.write() as connection:
+        reg.put_case(connection, read_case(TRIO))
+    other = {**TRIO, "indication": "Cécité", "members": [*TRIO["members"], {"person": "S", "mother": "M"}]}
+    with pytest.raises(InputError, match="differs"), catalogue.write() as connection:
+        reg.put_case(connection, read_case(other))
+    with catalogue.read() as connection:
+        assert reg.get_case(connection, "DI-1") == read_case(TRIO)
+
+
+def test_a_case_of_an_unknown_family_says_what_to_do(catalogue: cat.Catalogue) -> None:
+    with pytest.raises(InputError, match="--ped"), catalogue.write() as connection:
+        reg.put_case(connection, Case(case="X", family="F9", proband="C", indication="i"))
+
+
+# --- the database ----------------------------------------------------------------------------------------------------
+
+
+def test_sqlite_is_in_wal_with_foreign_keys_and_patience(catalogue: cat.Catalogue) -> None:
+    with catalogue.read() as connection:
+        names = ("journal_mode", "foreign_keys", "busy_timeout")
+        pragma = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+    assert pragma == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": cat.BUSY_SECONDS * 1000}
+
+
+def test_rows_that_point_nowhere_are_refused(catalogue: cat.Catalogue) -> None:
+    with pytest.raises(sa.exc.IntegrityError), catalogue.write() as connection:
+        connection.execute(cat.cases.insert().values(
+            case_name="X", family="F", proband="P", indication="i", created=cat.utc_now()))
+
+
+@pytest.mark.parametrize("table", [cat.consents, cat.decisions, cat.audit], ids=lambda t: t.name)
+def test_tables_that_only_grow_refuse_update_and_delete(catalogue: cat.Catalogue, table: sa.Table) -> None:
+    now = cat.utc_now()
+    rows = {
+        "consents": {"person": "P", "purpose": "care", "granted": True, "date": dt.date(2026, 1, 1), "version": "1",
+                     "recorded": now, "recorded_by": "u"},
+        "decisions": {"at": now, "actor": "u", "case_name": "K", "purpose": "care", "allowed": True, "reason": "",
+                      "served": "{}", "left_out": "{}"},
+        "audit": {"sequence": 1, "at": "", "actor": "u", "kind": "note", "content": "{}", "previous": "", "hash": ""},
+    }
+    with catalogue.write() as connection:
+        reg.put_case(connection, Case(case="K", family="F", proband="P", indication="i", members=({"person": "P"},)))
+        connection.execute(table.insert().values(rows[table.name]))
+    column = "granted" if table is cat.consents else "kind" if table is cat.audit else "allowed"
+    for change in (table.update().values({column: False}), table.delete()):
+        with pytest.raises(sa.exc.IntegrityError, match="only grows"), catalogue.write() as connection:
+            connection.execute(change)
+
+
+def test_a_newer_schema_is_refused(catalogue: cat.Catalogue, tmp_path: Path) -> None:
+    with catalogue.write() as connection:
+        connection.execute(cat.store.update().values(schema_version=cat.SCHEMA_VERSION + 1))
+    with pytest.raises(StoreError, match="newer"):
+        cat.open_catalogue(tmp_path / "catalogue.sqlite")
+
+
+def test_a_place_without_a_catalogue_is_refused_and_stays_empty(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no catalogue"):
+        cat.open_catalogue(tmp_path / "catalogue.sqlite")
+    (tmp_path / "other.sqlite").touch()
+    with pytest.raises(StoreError, match="version 0"):
+        cat.open_catalogue(tmp_path / "other.sqlite")
+    assert [p.name for p in tmp_path.iterdir()] == ["other.sqlite"]
+
+
+def test_a_damaged_catalogue_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "catalogue.sqlite").write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StoreError, match="does not answer"):
+        cat.open_catalogue(tmp_path / "catalogue.sqlite")
+
+
+def test_a_catalogue_is_not_made_twice(catalogue: cat.Catalogue, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="already"):
+        cat.create_catalogue(tmp_path / "catalogue.sqlite")
+
+
+def test_a_url_with_a_password_is_refused_without_repeating_it() -> None:
+    with pytest.raises(StoreError, match="password") as caught:
+        cat.catalogue_url("postgresql+psycopg://me:secret@host/db")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a b", "q?mode=ro", "#1", "%20", "été", "'\"", "-x", ":memory:"])
+def test_any_file_name_is_a_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    cat.create_catalogue(tmp_path / name / name)
+    assert cat.schema_version(cat.open_catalogue(tmp_path / name / name)) == cat.SCHEMA_VERSION
+    assert (tmp_path / name / name).is_file()
+
+
+def test_times_come_back_in_utc(catalogue: cat.Catalogue) -> None:
+    paris = dt.datetime(2026, 7, 1, 9, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    with catalogue.write() as connection:
+        connection.execute(cat.persons.insert().values(person="P", created=paris))
+        read = connection.scalar(sa.select(cat.persons.c.created))
+    assert read == paris and read.utcoffset() == dt.timedelta(0)
+
+
+def test_the_tables_can_be_written_for_postgresql() -> None:
+    from sqlalchemy.dialects import postgresql
+
+    ddl = [str(sa.schema.CreateTable(t).compile(dialect=postgresql.dialect())) for t in cat.metadata.sorted_tables]
+    assert any("BIGSERIAL" in text for text in ddl) and all(text.strip().startswith("CREATE TABLE") for text in ddl)
+
+
+def test_a_failed_transaction_leaves_nothing(catalogue: cat.Catalogue) -> None:
+    with pytest.raises(ZeroDivisionError), catalogue.write() as connection:
+        reg.ensure_persons(connection, ["P"])
+        raise ZeroDivisionError
+    with catalogue.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.persons)) == 0
+
+
+def test_forty_thousand_people_fit_in_one_delivery(catalogue: cat.Catalogue) -> None:
+    owners = {f"S{i}": f"P{i}" for i in range(40_000)}  # more than one SQL statement may name
+    for _ in range(2):
+        with catalogue.write() as connection:
+            reg.put_samples(connection, owners)
+    with catalogue.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.samples)) == 40_000
+
+
+# --- families --------------------------------------------------------------------------------------------------------
+
+FAMILY = [member("C", father="D", mother="M", sex="female", affected=True), member("D", sex="male", affected=False),
+          member("M", sex="female", affected=None), member("G", father="D", mother="M", sex="male", affected=False)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_family_delivered_in_pieces_is_the_same_family(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Unknown fields are filled in whatever the order of the deliveries."""
+    pieces = []
+    for whole in FAMILY:
+        known = data.draw(st.sets(st.sampled_from(["parents", "sex", "affected"])))
+        first = {"father": whole.father, "mother": whole.mother} if "parents" in known else {}
+        first |= {"sex": whole.sex} if "sex" in known else {}
+        first |= {"affected": whole.affected} if "affected" in known else {}
+        pieces += [member(whole.id, **first), whole]
+    pieces = data.draw(st.permutations(pieces))
+    catalogue = cat.create_catalogue(tmp_path_factory.mktemp("c") / "c.sqlite")
+    for piece in pieces:
+        with catalogue.write() as connection:
+            reg.put_family(connection, "F1", [piece])
+    with catalogue.read() as connection:
+        found = reg.family_members(connection, "F1")
+    facts = {(m.id, m.father, m.mother, m.sex, m.affected) for m in found}
+    assert facts == {(m.id, m.father, m.mother, m.sex, m.affected) for m in FAMILY}
+
+
+@pytest.mark.parametrize("change", [{"sex": "male"}, {"father": "X"}, {"affected": False}])
+def test_a_delivery_that_contradicts_the_family_is_refused(catalogue: cat.Catalogue, change: dict) -> None:
+    with catalogue.write() as connection:
+        before = reg.put_family(connection, "F1", FAMILY)
+    with pytest.raises(InputError, match="in the catalogue"), catalogue.write() as connection:
+        reg.put_family(connection, "F1", [member("C", **change)])
+    with catalogue.read() as connection:
+        assert reg.family_members(connection, "F1") == before
+
+
+def test_a_parent_without_a_line_is_a_member(catalogue: cat.Catalogue) -> None:
+    with catalogue.write() as connection:
+        found = reg.put_family(connection, "F1", [member("C", father="D", mother="M")])
+    assert [(m.id, m.sex) for m in found] == [("C", "unknown"), ("D", "male"), ("M", "female")]
+
+
+def test_twins_are_kept(catalogue: cat.Catalogue) -> None:
+    twins = [member(n, father="D", mother="M", twin="T1", identical=True) for n in ("A", "B")]
+    with catalogue.write() as connection:
+        found = {m.id: m for m in reg.put_family(connection, "F1", twins)}
+    assert (found["A"].twin, found["B"].identical) == ("T1", True)
+
+
+def test_a_sample_belongs_to_one_person(catalogue: cat.Catalogue) -> None:
+    with catalogue.write() as connection:
+        reg.put_samples(connection, {"S1": "A"})
+    with pytest.raises(InputError, match="another person"), catalogue.write() as connection:
+        reg.put_samples(connection, {"S1": "B"})
+
+
+# --- which analysis answers a case -----------------------------------------------------------------------------------
+
+
+def analysis(name: str, minute: int, *samples: str) -> reg.AnalysisRow:
+    created = dt.datetime(2026, 1, 1, 0, minute, tzinfo=dt.UTC)
+    return reg.AnalysisRow(name, f"{name}.vcz", name, "GRCh38", 1, None, created, samples)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [
+    ([analysis("old", 1, "C", "D", "M"), analysis("new", 2, "C", "D", "M")], "new"),
+    ([analysis("trio", 1, "C", "D", "M"), analysis("solo", 2, "C")], "trio"),
+    ([analysis("parents", 1, "D", "M"), analysis("solo", 2, "C")], "solo"),
+])
+def test_the_analysis_with_most_of_the_family_answers_then_the_newest(tmp_path: Path, rows: list, expected: str) -> None:
+    for order in itertools.permutations(rows):
+        each = cat.create_catalogue(tmp_path / f"{order[0].analysis}.sqlite")
+        with each.write() as connection:
+            reg.put_case(connection, read_case(TRIO))
+            reg.put_samples(connection, {"C": "C", "D": "D", "M": "M"})
+            for row in order:
+                reg.put_analysis(connection, row)
+            found, _ = reg.case_analysis(connection, reg.get_case(connection, "DI-1"))
+        assert found.analysis == expected
+
+
+def test_of_two_samples_of_a_person_the_case_names_one(catalogue: cat.Catalogue) -> None:
+    with catalogue.write() as connection:
+        reg.put_case(connection, read_case(TRIO))
+        reg.put_samples(connection, {"C-blood": "C", "C-saliva": "C"})
+        reg.put_analysis(connection, analysis("a", 1, "C-blood", "C-saliva"))
+        with pytest.raises(InputError, match="2 samples"):
+            reg.case_analysis(connection, reg.get_case(connection, "DI-1"))
+        named = {**TRIO, "case": "DI-2", "members": [{**TRIO["members"][0], "sample": "C-saliva"}, *TRIO["members"][1:]]}
+        reg.put_case(connection, read_case(named))
+        _, read = reg.case_analysis(connection, reg.get_case(connection, "DI-2"))
+    assert read == {"C": "C-saliva"}
+
+
+def test_a_case_without_genotypes_says_so(catalogue: cat.Catalogue) -> None:
+    with catalogue.write() as connection:
+        reg.put_case(connection, read_case(TRIO))
+        with pytest.raises(NotFoundError, match="no genotypes yet"):
+            reg.case_analysis(connection, reg.get_case(connection, "DI-1"))
+
+
+# --- many writers ----------------------------------------------------------------------------------------------------
+
+
+def write_some(place: str, worker: int) -> None:
+    catalogue = cat.open_catalogue(Path(place))
+    for i in range(10):
+        with catalogue.write() as connection:  # every process enters the same family and adds a person of its own
+            reg.put_family(connection, "SHARED", [member("C", "SHARED"), member(f"P{worker}-{i}", "SHARED")])
+            reg.put_samples(connection, {f"S{worker}-{i}": f"P{worker}-{i}"})
+            reg.log_event(connection, "test", "ingest", f"{worker}-{i}")
+
+
+def test_eight_processes_lose_nothing(catalogue: cat.Catalogue, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["genomics_nb.store.consent", "hypothesis", "pytest"])  # pay the imports once
+    with ProcessPoolExecutor(8, mp_context=context) as pool:
+        list(pool.map(write_some, [str(tmp_path / "catalogue.sqlite")] * 8, range(8)))
+    with catalogue.read() as connection:
+        tables = (cat.members, cat.samples, cat.events)
+        count = {t.name: connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in tables}
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    assert count == {"members": 81, "samples": 80, "events": 80}
