@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['SOCIAL_SECURITY', 'CaseName', 'Pseudonym', 'Hpo', 'Sex', 'pseudonym', 'HpoTerm', 'hpo_term', 'CaseMember', 'Case',
-           'read_case']
+           'case_html', 'read_case']
 
-# %% ../../nbs/library/1_store/10_case.ipynb #da15536d
+# %% ../../nbs/library/1_store/10_case.ipynb #d8ff3c13
 import json
 import re
+from html import escape
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,9 @@ from pydantic import (
     AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator)
 
 from ..core.types import InputError, NotFoundError
+from .pedigree import Member, Pedigree, pedigree_from_members
 
-# %% ../../nbs/library/1_store/10_case.ipynb #ed6087a9
+# %% ../../nbs/library/1_store/10_case.ipynb #637ea43c
 SOCIAL_SECURITY = re.compile(r"[12]\d\d(0[1-9]|1[0-2]|[2-9]\d)(\d\d|2[AB])\d{6}(\d\d)?")  # Corsica has 2A and 2B
 
 
@@ -35,7 +37,7 @@ Pseudonym = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"),
     AfterValidator(pseudonym)]
 
-# %% ../../nbs/library/1_store/10_case.ipynb #c2da5b5e
+# %% ../../nbs/library/1_store/10_case.ipynb #e38dbe8a
 class HpoTerm(BaseModel):
     """One term of the Human Phenotype Ontology."""
 
@@ -51,7 +53,7 @@ def hpo_term(value: object) -> object:
 
 Hpo = Annotated[HpoTerm, BeforeValidator(hpo_term)]
 
-# %% ../../nbs/library/1_store/10_case.ipynb #f04498c9
+# %% ../../nbs/library/1_store/10_case.ipynb #69e6aaba
 Sex = Literal["male", "female", "unknown"]
 
 
@@ -92,7 +94,32 @@ class Case(BaseModel):
             raise ValueError(f"{', '.join(sorted(both))} is both present and excluded")
         return self
 
-# %% ../../nbs/library/1_store/10_case.ipynb #4b7fe021
+    def pedigree(self) -> Pedigree:
+        """The family as a pedigree, the proband marked. Raises `InputError` for a family that cannot be."""
+        people = [Member(id=m.person, family=self.family, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected)
+                  for m in self.members]
+        return pedigree_from_members(people).with_proband(self.proband)
+
+    def _repr_html_(self) -> str:
+        return case_html(self)
+
+# %% ../../nbs/library/1_store/10_case.ipynb #7b43f30b
+def case_html(
+    case: Case,
+) -> str:
+    """The display of a case: what was asked, the signs, and the pedigree where the family is known."""
+
+    def signs(terms: tuple[HpoTerm, ...]) -> str:
+        return "; ".join(escape(f"{term.id} {term.label}".strip()) for term in terms) or "none"
+
+    rows = {"Indication": escape(case.indication), "Proband": escape(case.proband), "Family": escape(case.family),
+            "Signs present": signs(case.hpo_present), "Signs excluded": signs(case.hpo_excluded)}
+    lines = "".join(f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{value}</td></tr>"
+                    for name, value in rows.items())
+    drawing = case.pedigree()._repr_svg_() if case.members else ""
+    return f"<div><b>Case {escape(case.case)}</b><table>{lines}</table>{drawing}</div>"
+
+# %% ../../nbs/library/1_store/10_case.ipynb #f5b2f7cc
 def read_case(
     source: str | Path | dict[str, Any],  # a JSON file, or its content
 ) -> Case:
