@@ -6,7 +6,7 @@
 __all__ = ['FORMAT', 'Settings', 'read_settings', 'Finding', 'permission_findings', 'build_store', 'StoreFolder',
            'array_findings', 'health']
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #1ecd7240
+# %% ../../nbs/library/1_store/16_folder.ipynb #c2bcc6d7
 import datetime as dt
 import os
 import shutil
@@ -20,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..core.types import StoreError
 from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue, utc_now
 from .consent import AuditHead, AuditLog, verify_audit
+from .ingest import leftovers
 from .registry import get_analyses
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #9710962e
+# %% ../../nbs/library/1_store/16_folder.ipynb #40c66d84
 FORMAT: Final[int] = 1  # of the folder; a newer package reads an older number
 
 
@@ -50,7 +51,7 @@ def read_settings(
     except (OSError, ValidationError, UnicodeDecodeError):
         raise StoreError(f"{file} is damaged or of a newer version", fix="Restore it, or upgrade genomics-nb.") from None
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #79466523
+# %% ../../nbs/library/1_store/16_folder.ipynb #f229f33e
 @dataclass(frozen=True)
 class Finding:
     """One thing that a person should look at."""
@@ -80,7 +81,7 @@ def permission_findings(
         found.append(Finding("error", "this care store belongs to another user", "Work as its owner."))
     return found
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #ced5aaaa
+# %% ../../nbs/library/1_store/16_folder.ipynb #d08f57bf
 def build_store(
     path: Path,  # where the store shall be: absent, or an empty folder
     care: bool,
@@ -116,7 +117,7 @@ def build_store(
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #49bfd93c
+# %% ../../nbs/library/1_store/16_folder.ipynb #ff1dafb4
 @dataclass(frozen=True)
 class StoreFolder:
     """An open store: its place, its kind, its catalogue and its audit log."""
@@ -153,7 +154,7 @@ class StoreFolder:
         """Where the Zarr groups stand."""
         return self.path / "analyses"
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #dc21f685
+# %% ../../nbs/library/1_store/16_folder.ipynb #bd742f51
 def array_findings(
     store: StoreFolder,
 ) -> list[Finding]:
@@ -163,12 +164,14 @@ def array_findings(
     there = {p.name for p in store.analyses_folder.iterdir()} if store.analyses_folder.is_dir() else set()
     found = [Finding("error", f"the arrays of analysis {name} are gone", "Restore them from a backup, or ingest the VCF again.")
              for name in sorted(registered - there)]
+    unfinished = {p.name for p in leftovers(store.analyses_folder)}
     for name in sorted(there - registered):
-        if name.endswith(".vcz") and not name.startswith("."):
+        if name in unfinished:
+            found.append(Finding("warning", f"an interrupted ingest left analyses/{name}", "The next ingest removes it."))
+        elif name.endswith(".vcz") and not name.startswith("."):
             found.append(Finding("warning", f"analysis {name} is stored but not registered", "Ingest the same VCF again."))
         else:
-            found.append(Finding("warning", f"analyses/{name} is what an ingest is writing, or left when it was interrupted",
-                                 "If no ingest is running, remove it."))
+            found.append(Finding("warning", f"an ingest seems to be writing analyses/{name}", "Look again when it is done."))
     return found
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FIXED', 'ANNOTATION', 'DECLARATION', 'counted_fields', 'serve']
 
-# %% ../../nbs/library/1_store/15_serving.ipynb #5348cdd6
+# %% ../../nbs/library/1_store/15_serving.ipynb #61a59581
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-# %% ../../nbs/library/1_store/15_serving.ipynb #0167c34a
+# %% ../../nbs/library/1_store/15_serving.ipynb #3683773b
 FIXED: Final[frozenset[str]] = frozenset(
     f"variant_{name}" for name in ("contig", "position", "length", "allele", "id", "id_mask", "filter", "quality"))
 # Prefixes of INFO fields that say something of the site or the base, whoever was sequenced.
@@ -33,7 +33,7 @@ def counted_fields(
                   if str(name).startswith("variant_") and "samples" not in array.dims
                   and name not in FIXED and not ANNOTATION.match(str(name)))
 
-# %% ../../nbs/library/1_store/15_serving.ipynb #9b8a9d43
+# %% ../../nbs/library/1_store/15_serving.ipynb #b135912a
 def serve(
     ds: xr.Dataset,  # as stored
     people: Mapping[str, str],  # person to the sample that is read for them, in the order to serve
@@ -55,7 +55,9 @@ def serve(
     dtype = ds["sample_id"].dtype
     names = np.asarray(list(people), dtype=None if dtype.kind == "U" else dtype)  # "U3" would cut longer names
     attrs: dict[str, Any] = {"withheld_fields": withheld, "withheld_rows": rows}
-    if not whole and "vcf_header" in ds.attrs:
-        lines = str(ds.attrs["vcf_header"]).splitlines()
+    if not whole:
+        lines = str(ds.attrs.get("vcf_header", "")).splitlines()
         attrs["vcf_header"] = "\n".join(line for line in lines if DECLARATION.match(line))
+        pairs = ds.attrs.get("vcf_meta_information", [])
+        attrs["vcf_meta_information"] = [[key, value] for key, value in pairs if DECLARATION.match(f"##{key}=")]
     return ds.assign(sample_id=("samples", names, ds["sample_id"].attrs)).assign_attrs(attrs)
