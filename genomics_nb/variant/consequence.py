@@ -6,7 +6,7 @@
 __all__ = ['PREFERRED', 'COLUMNS', 'UNRESOLVED', 'BLOCK', 'Annotation', 'annotation_fields', 'vep_alleles', 'allele_numbers',
            'entry_row', 'find_annotation', 'consequences', 'consequence_table', 'genes', 'worst_gene']
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #3bda373b
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #28474d46
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from ..core.types import NotFoundError, ParameterError
 from .severity import RANK, SEVERITY, SEVERITY_SOURCE, severity
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #4f3a74ee
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #f63dc989
 _ROLES: Final = {  # what a column means -> its names, in order of preference
-    "allele": ("allele",), "allele_num": ("allele_num",), "consequence": ("consequence", "annotation"),
-    "impact": ("impact", "annotation_impact"), "gene": ("symbol", "gene_name", "gene"), "gene_id": ("gene_id", "gene"),
-    "transcript": ("feature", "feature_id", "transcript"), "biotype": ("biotype", "transcript_biotype"),
+    "allele": ("allele",), "allele_num": ("allele_num", "genotypenum"), "consequence": ("consequence", "annotation", "effect"),
+    "impact": ("impact", "annotation_impact", "effect_impact"), "gene": ("symbol", "gene_name", "gene"), "gene_id": ("gene_id", "gene"),
+    "transcript": ("feature", "feature_id", "transcript"), "biotype": ("biotype", "transcript_biotype", "gene_biotype"),
     "hgvs_c": ("hgvsc", "hgvs.c"), "hgvs_p": ("hgvsp", "hgvs.p"), "exon": ("exon", "rank"),
     "mane": ("mane_select", "mane"), "canonical": ("canonical",),
     "amino_acid_change": ("amino_acid_change",), "dna_change": ("dna_change",),
@@ -51,6 +51,10 @@ class Annotation:
             found["gene_id"] = -1
         return {role: number for role, number in found.items() if number >= 0}
 
+    def cut(self, entry: str) -> list[str]:
+        """Columns of one entry; SnpEff's old field writes EFFECT(column|column)."""
+        return (entry.replace("(", "|", 1).rstrip(")") if "effect_impact" in self.columns else entry).split("|")
+
 
 def annotation_fields(
     ds: xr.Dataset,  # dataset with attrs["vcf_header"]
@@ -61,13 +65,13 @@ def annotation_fields(
         listed = _COLUMN_LIST.search(description)
         if listed is None or f"variant_{key}" not in ds:
             continue
-        names = re.sub(r"[\[\]*]", "", listed.group(1)).split("|")
+        names = re.sub(r"[\[\]*)]", "", listed.group(1)).replace("(", "|").split("|")
         annotation = Annotation(key, tuple(name.strip().strip('"').lower() for name in names))
         if "consequence" in annotation.at and len(names) > 1:
             found.append(annotation)
     return sorted(found, key=lambda a: PREFERRED.index(a.field) if a.field in PREFERRED else 1.5)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #081049fd
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #4fe0b35a
 def vep_alleles(
     ref: str,  # REF of the record
     alts: Sequence[str],  # ALT alleles of the record
@@ -103,7 +107,7 @@ def allele_numbers(
                 numbers.setdefault(name, number)
     return numbers
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #57d1f077
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #979ed6fd
 COLUMNS: Final = (
     "variant", "allele", "alts", "gene", "gene_id", "transcript", "biotype", "consequence", "impact", "rank", "hgvs_c",
     "hgvs_p", "exon", "mane", "canonical", "amino_acid_change", "dna_change", "after_stop", "source",
@@ -151,7 +155,7 @@ def entry_row(
     record: Any,  # the variant it belongs to: row, position, ref, alts
 ) -> tuple[Any, ...] | None:
     """One row of the table in the order of `COLUMNS`, or None for a piece that holds no consequence."""
-    parts, at = entry.split("|"), annotation.at
+    parts, at = annotation.cut(entry), annotation.at
     raw = _text(parts, at["consequence"])
     if len(parts) < 2 or not raw:
         return None
@@ -167,7 +171,7 @@ def entry_row(
 _TEXT_ROLES: Final = ("gene", "gene_id", "transcript", "biotype", "hgvs_c", "hgvs_p", "exon", "mane", "canonical",
                       "amino_acid_change", "dna_change")
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #1264c954
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #88d8beb8
 UNRESOLVED: Final = "unresolved"  # consequence of a pointer whose record is not there
 
 
@@ -198,7 +202,7 @@ class _Pointers:
         found = self.entries(record.contig, int(pointer[1:]))
         return [e for e in found if any(c in names for c in _text(e.split("|"), column).split("+"))]
 
-
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #1931b905
 def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointers) -> Iterator[tuple[Any, ...]]:
     """Rows of one value of the field, which may hold several entries cut by commas."""
     for entry in value.split(","):
@@ -214,7 +218,7 @@ def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointe
             if row is not None:
                 yield row
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #a0425b96
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #f3cb580f
 BLOCK: Final = 1 << 16  # records read at a time: a multiple of any chunk that the store uses for strings
 
 
@@ -231,7 +235,7 @@ def find_annotation(
     raise NotFoundError(f"no consequence annotation {field or ''}".rstrip() + f" in this dataset (it has: {names})",
                         fix="Annotate the VCF with VEP, SnpEff or bcftools csq, or go on without genes")
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #d20666f6
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #35b89118
 def consequences(
     ds: xr.Dataset,  # VCF Zarr dataset with attrs["vcf_header"]
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers to read; None reads all
@@ -258,7 +262,7 @@ def consequences(
         if len(table):
             yield table
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #16f60065
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #01d64a86
 def _parse_block(annotation: Annotation, block: xr.Dataset, rows: NDArray[np.integer], variant_allele: str,
                  pointers: _Pointers) -> pd.DataFrame:
     """The table of one block in memory."""
@@ -284,7 +288,7 @@ def consequence_table(
     blocks = list(consequences(ds, variants, **options))
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #cc74515e
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #e892db7a
 def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
     """Rows for each stated allele, worst consequence first within a variant and allele."""
     unstated = table["allele"] < 0
@@ -318,7 +322,7 @@ def genes(
     found = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(COLUMNS))
     return found.drop(columns=["alts"])
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #258379b0
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #b4fdef28
 def worst_gene(
     ds: xr.Dataset,  # VCF Zarr dataset
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers, increasing; None reads all

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['SEVERITY_SOURCE', 'SEVERITY', 'RANK', 'Severity', 'so_term', 'severity']
 
-# %% ../../nbs/library/3_variant/00_severity.ipynb #e79c9fd0
+# %% ../../nbs/library/3_variant/00_severity.ipynb #a7132516
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-# %% ../../nbs/library/3_variant/00_severity.ipynb #d99c2f83
+# %% ../../nbs/library/3_variant/00_severity.ipynb #edbe1aeb
 # Ensembl, "Calculated consequences" (release 115), https://www.ensembl.org/info/genome/variation/prediction/predicted_data.html
 SEVERITY_SOURCE: Final = "Ensembl variation, calculated consequences, release 115"
 _BY_IMPACT: Final = {
@@ -29,15 +29,25 @@ _BY_IMPACT: Final = {
 SEVERITY: Final = tuple((term, impact) for impact, terms in _BY_IMPACT.items() for term in terms.split())
 RANK: Final = {term: rank for rank, (term, _) in enumerate(SEVERITY)}
 # bcftools csq shortens the terms (its manual, section csq); VEP and SnpEff used other names before
-_OTHER_NAMES: Final = {
+_OTHER_NAMES: dict[str, str] = {
     "5_prime_utr": "5_prime_UTR_variant", "3_prime_utr": "3_prime_UTR_variant", "non_coding": "non_coding_transcript_variant",
     "inframe_altering": "protein_altering_variant", "non_coding_exon_variant": "non_coding_transcript_exon_variant",
     "nc_transcript_variant": "non_coding_transcript_variant", "intergenic_region": "intergenic_variant",
     "disruptive_inframe_insertion": "inframe_insertion", "conservative_inframe_insertion": "inframe_insertion",
     "disruptive_inframe_deletion": "inframe_deletion", "conservative_inframe_deletion": "inframe_deletion",
 }
+# SnpEff's classic names, in its EFF field (SnpEff manual, "Effects prediction details")
+_OTHER_NAMES |= {
+    "NON_SYNONYMOUS_CODING": "missense_variant", "SYNONYMOUS_CODING": "synonymous_variant", "STOP_GAINED": "stop_gained",
+    "STOP_LOST": "stop_lost", "START_LOST": "start_lost", "FRAME_SHIFT": "frameshift_variant", "INTRON": "intron_variant",
+    "SPLICE_SITE_ACCEPTOR": "splice_acceptor_variant", "SPLICE_SITE_DONOR": "splice_donor_variant",
+    "SPLICE_SITE_REGION": "splice_region_variant", "CODON_INSERTION": "inframe_insertion", "CODON_DELETION": "inframe_deletion",
+    "UTR_5_PRIME": "5_prime_UTR_variant", "UTR_3_PRIME": "3_prime_UTR_variant", "UPSTREAM": "upstream_gene_variant",
+    "DOWNSTREAM": "downstream_gene_variant", "EXON": "non_coding_transcript_exon_variant", "INTERGENIC": "intergenic_variant",
+    "SYNONYMOUS_STOP": "stop_retained_variant", "SYNONYMOUS_START": "start_retained_variant",
+}
 
-# %% ../../nbs/library/3_variant/00_severity.ipynb #f2243b79
+# %% ../../nbs/library/3_variant/00_severity.ipynb #049cac57
 @dataclass(frozen=True)
 class Severity:
     """Consequence of one entry: its terms in the words of the Sequence Ontology, rank of the worst, and impact."""
