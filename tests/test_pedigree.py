@@ -36,8 +36,10 @@ def test_tabs_with_empty_cells_mean_unknown_parents():
     "F kid dad mum 1 2\nF mum 0 0 2 1\nF dad 0 0 1 1\n",
     "\ufeffF\tkid\tdad\tmum\t1\t2\r\nF\tmum\t0\t0\t2\t1\r\nF\tdad\t0\t0\t1\t1\r\n",
     "# made by hand\n\nF   kid dad\tmum 1 2\nF mum -9 . F unaffected\nF dad 0 0 male 1\n",
-    "family\tindividual\tfather\tmother\tsex\tphenotype\tcentre\nF\tkid\tdad\tmum\t1\t2\tA\nF\tmum\t0\t0\t2\t1\t\nF\tdad\t0\t0\t1\t1\tB\n",
-    "#Family_ID Individual_ID Paternal_ID Maternal_ID Sex Phenotype ethnicity\nF kid dad mum 1 2 x\nF mum 0 0 2 1 x\nF dad 0 0 1 1 x\n",
+    ("family\tindividual\tfather\tmother\tsex\tphenotype\tcentre\n"
+     "F\tkid\tdad\tmum\t1\t2\tA\nF\tmum\t0\t0\t2\t1\t\nF\tdad\t0\t0\t1\t1\tB\n"),
+    ("#Family_ID Individual_ID Paternal_ID Maternal_ID Sex Phenotype ethnicity\n"
+     "F kid dad mum 1 2 x\nF mum 0 0 2 1 x\nF dad 0 0 1 1 x\n"),
 ])
 def test_one_family_in_many_spellings_is_the_same_family(text):
     pedigree = read_ped(text)
