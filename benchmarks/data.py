@@ -7,7 +7,7 @@ from pathlib import Path
 import msprime
 
 
-def cohort(path: Path, samples: int = 2504, length: int = 14_900_000, seed: int = 22) -> Path:
+def cohort(path: Path, samples: int = 2504, length: int = 15_800_000, seed: int = 22) -> Path:
     """A bgzipped, GT-only VCF of `samples` diploid people; about 94,000 sites at the default length."""
     if path.exists():
         return path

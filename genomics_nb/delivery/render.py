@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['ELEMENTS', 'HIDDEN', 'STYLE', 'PRINT', 'PAGE', 'sanitise', 'body', 'command', 'traceability', 'render']
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #41194db2
+# %% ../../nbs/library/8_delivery/04_render.ipynb #4eeecd78
 import base64
+import datetime as dt
 import hashlib
 import html
 import re
@@ -23,7 +24,7 @@ from .document import Code, Lines, Section, Signature, Table, Text, escape
 from .params import Lang
 from .texts import Say
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #dc6280a7
+# %% ../../nbs/library/8_delivery/04_render.ipynb #2cacea4d
 ELEMENTS = frozenset(
     "a article abbr b br caption code dd div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 header hr i img li ol p pre "
     "section small span strong sub sup table tbody td tfoot th thead tr ul".split()
@@ -53,7 +54,7 @@ def sanitise(
     quiet = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)", "", markup)
     return str(bleach.clean(quiet, tags=ELEMENTS, attributes=_allowed, protocols={"data"}, strip_comments=True))
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #0f2c6b03
+# %% ../../nbs/library/8_delivery/04_render.ipynb #91feca61
 HIDDEN = frozenset({"parameters", "injected-parameters", "internal"})
 _markdown = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
 
@@ -78,7 +79,7 @@ def _output(output: NotebookNode, lang: Lang) -> str:
         return sanitise(str(_markdown(data["text/markdown"])))
     return f"<pre>{escape(data['text/plain'])}</pre>" if "text/plain" in data else ""
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #a359fe29
+# %% ../../nbs/library/8_delivery/04_render.ipynb #e28c714e
 def body(
     nb: NotebookNode,  # an executed notebook
     lang: Lang,
@@ -100,7 +101,7 @@ def body(
             parts += [_output(output, lang) for output in cell.outputs]
     return "\n".join(part for part in parts if part)
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #71193920
+# %% ../../nbs/library/8_delivery/04_render.ipynb #3d1c0e43
 STYLE = """
 :root{--ink:#15222e;--muted:#4b5966;--line:#d3dbe2;--wash:#f3f6f8;--brand:#0d4a63;--tint:#e6eff4;--sheet:#fff;
 --good:#175233;--good-bg:#e7f3eb;--watch:#6f4100;--watch-bg:#fdf1dc;--bad:#8c1822;--bad-bg:#fbe9ea;--plain-bg:#eceff2;
@@ -131,7 +132,7 @@ letter-spacing:.01em}
 .mark{width:1.5rem;height:1.5rem;border-radius:50%;border:.3rem solid var(--brand);border-right-color:#8fb3c4}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #e1ac2a25
+# %% ../../nbs/library/8_delivery/04_render.ipynb #fa214b23
 STYLE += """
 h1{font-size:clamp(1.6rem,4.2vw,2.25rem);line-height:1.15;margin:0;font-weight:700;letter-spacing:-.015em;text-wrap:balance}
 .subtitle{margin:.35rem 0 1.4rem;font-size:1.125rem;color:var(--muted)}
@@ -141,30 +142,37 @@ h2{font-size:1.375rem;line-height:1.25;margin:0 0 .9rem;padding-bottom:.35rem;bo
 color:var(--brand);font-weight:700;letter-spacing:-.005em}
 h3{font-size:1.125rem;margin:0 0 .6rem;font-weight:700}
 h4,h5{font-size:1.0625rem;margin:0;font-weight:700}
+.plain{font-weight:400}
 p{margin:0 0 .8rem;max-width:46rem}
 ul{margin:0 0 .9rem;padding-left:1.2rem;max-width:46rem}
 li{margin:.15rem 0}
 .lead{font-size:1.1875rem;line-height:1.5}
 .small{font-size:.875rem;color:var(--muted)}
 .muted{color:var(--muted)}
+.label{font-size:.8125rem;color:var(--muted);margin:0 0 .15rem}
 .gene{font-weight:700}
 code,pre{font-family:var(--mono);font-size:.875em}
-code{overflow-wrap:anywhere}
+code{white-space:nowrap;font-size:.9em}
+code.long{white-space:normal;overflow-wrap:anywhere}
+.aside{display:block;font-weight:400;color:var(--muted);font-size:.9375em}
 pre{background:var(--wash);border:1px solid var(--line);padding:.7rem .9rem;margin:0 0 .9rem;white-space:pre-wrap;
 overflow-wrap:anywhere}
-.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(13rem,100%),1fr));gap:.9rem 1.6rem;margin:0 0 1rem}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(9rem,100%),1fr));gap:.8rem 1.4rem;margin:0 0 1.1rem}
+.facts .muted{font-weight:400}
+.facts>div{min-width:0}
 .facts dt{font-size:.8125rem;color:var(--muted)}
 .facts dd{margin:0;font-weight:600;overflow-wrap:anywhere}
 .masthead .facts{border-top:1px solid var(--line);border-bottom:1px solid var(--line);padding:1rem 0}
-.tiles{list-style:none;padding:0;margin:1.1rem 0;max-width:none;display:grid;gap:1px;background:var(--line);
-border:1px solid var(--line);grid-template-columns:repeat(auto-fit,minmax(min(9.5rem,100%),1fr))}
-.tiles li{background:#fff;padding:.8rem .9rem .7rem;margin:0;display:flex;flex-direction:column}
-.number{font-size:1.9rem;line-height:1.1;font-weight:700;color:var(--brand)}
+.tiles{list-style:none;padding:1px;margin:1.1rem 0;max-width:none;display:grid;gap:1px;
+grid-template-columns:repeat(auto-fit,minmax(min(9.5rem,100%),1fr))}
+.tiles li{box-shadow:0 0 0 1px var(--line);padding:.8rem .9rem .7rem;margin:0;display:flex;flex-direction:column}
+.number{font-size:1.9rem;line-height:1.1;font-weight:700;color:var(--brand);min-height:2.1rem}
+.number .status{font-size:1rem;margin-top:.35rem}
 .what{font-weight:600;line-height:1.3;margin-top:.2rem}
 .remark{font-size:.875rem;line-height:1.35;color:var(--muted);margin-top:.2rem}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #657b5477
+# %% ../../nbs/library/8_delivery/04_render.ipynb #dcb6fcc7
 STYLE += """
 .status{white-space:nowrap;font-weight:600;padding:.05rem .5rem .1rem .1rem;border-radius:1rem;display:inline-block;
 font-size:.9375em;line-height:1.5;background:var(--plain-bg)}
@@ -186,12 +194,17 @@ thead th{font-size:.8125rem;font-weight:600;color:var(--muted);border-bottom:1.5
 line-height:1.25}
 tbody th{font-weight:600}
 .num{text-align:right;white-space:nowrap}
+thead .num{white-space:normal}
+.fit{width:auto;min-width:100%}
+.fit tbody th{white-space:nowrap}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 figure{margin:0 0 1.4rem}
 figure img{display:block;width:100%;height:auto}
-figure.narrow img{max-width:24rem}
+figure.narrow img{max-width:19rem;margin:0 auto}
+figure .scroll{margin:0}
 figcaption{font-size:.875rem;color:var(--muted);margin-top:.5rem;max-width:46rem}
-.side{display:grid;gap:1.2rem 2rem;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));align-items:start}
+.side{display:grid;gap:0 2.2rem;grid-template-columns:minmax(0,1fr);align-items:start}
+.side>div{min-width:0}
 .card{border:1px solid var(--line);border-top:3px solid var(--brand);padding:.85rem 1rem .3rem;margin:0 0 1rem}
 .card header{display:flex;flex-wrap:wrap;justify-content:space-between;gap:.3rem 1rem;align-items:baseline}
 .under{margin:.1rem 0 .6rem;color:var(--muted);font-size:.9375rem;max-width:none}
@@ -205,13 +218,20 @@ figcaption{font-size:.875rem;color:var(--muted);margin-top:.5rem;max-width:46rem
 .signature dd{margin:0;border-bottom:1px solid var(--ink);height:2.1rem}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #ab8e8d70
+# %% ../../nbs/library/8_delivery/04_render.ipynb #227219c5
 STYLE += """
+@media (min-width:52rem),print{.side.even{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
+.card .side.even{grid-template-columns:minmax(0,1.35fr) minmax(0,1fr)}
+.side.right{grid-template-columns:minmax(0,1fr) minmax(0,1.55fr)}
+.card .facts{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
 @media (min-width:68rem){.frame{grid-template-columns:14rem minmax(0,1fr)}
 .contents{position:sticky;top:0;align-self:start;padding:3.2rem 0 1rem;max-height:100vh;overflow:auto}}
 @media (max-width:67.99rem){.contents{display:none}}
 @media (max-width:30rem){body{font-size:.9688rem}table{font-size:.875rem}.tiles{grid-template-columns:1fr 1fr}
-th,td{padding-right:.6rem}.number{font-size:1.6rem}}
+th,td{padding-right:.6rem}.fit{font-size:.8125rem}.fit th,.fit td{padding-right:.4rem}.fit tbody th{white-space:normal}
+.number{font-size:1.6rem}
+.facts{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}figure .scroll img{width:34rem;max-width:none}
+.card{padding-left:.75rem;padding-right:.75rem}}
 """
 PRINT = """
 @page{size:A4;margin:16mm 15mm 20mm;
@@ -227,7 +247,7 @@ tr,.card,figure,.notice,.tiles li,.signature{break-inside:avoid}
 .status,.notice,.tiles,.sign{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit}}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #9dd5557b
+# %% ../../nbs/library/8_delivery/04_render.ipynb #02894369
 def command(
     record: RunRecord,
 ) -> str:
@@ -246,33 +266,35 @@ def traceability(
     origin = say("trace.modified" if record.template.modified else "trace.as_packaged")
     dirty = f" ({say('trace.dirty')})" if code.dirty else ""
     rows: list[tuple[str, object]] = [
-        (say("trace.run"), Code(record.run_id)),
-        (say("trace.template"), Lines([f"{record.template.name}, {origin}", Code(record.template.sha256)])),
+        (say("trace.run"), Code(record.run_id, long=True)),
+        (say("trace.template"), Lines([f"{record.template.name}, {origin}", Code(record.template.sha256, long=True)])),
         (say("trace.package"), f"genomics_nb {code.package}, Python {code.python}"),
-        (say("trace.commit"), Lines([Code(code.git_commit or "–"), dirty])),
+        (say("trace.commit"), Lines([Code(code.git_commit or "–", long=True), dirty])),
         (say("trace.libraries"), ", ".join(f"{name} {version}" for name, version in code.libraries.items())),
-        (say("trace.lock"), Code(code.lock_sha256 or "–")),
-        (say("trace.environment"), Code(code.environment_sha256)),
+        (say("trace.lock"), Code(code.lock_sha256 or "–", long=True)),
+        (say("trace.environment"), Code(code.environment_sha256, long=True)),
     ]
     if inputs is not None:
         bases = ", ".join(f"{base} {release}" for base, release in inputs.knowledge.items())
-        rows += [(say("trace.analyses"), Lines([Code(a) for a in inputs.analyses])), (say("trace.build"), inputs.build),
-                 (say("trace.knowledge"), bases or say("trace.none"))]
+        rows += [(say("trace.analyses"), Lines([Code(a, long=True) for a in inputs.analyses])),
+                 (say("trace.build"), inputs.build), (say("trace.knowledge"), bases or say("trace.none"))]
     if consent is not None:
         rows += _consent_rows(consent, say)
-    rows.append((say("trace.command"), Code(command(record))))
+    rows.append((say("trace.command"), Code(command(record), long=True)))
     table = Table(say("trace.caption"), [say("trace.item"), say("trace.value")], rows)
     return Section(say("trace.title"), [Text(say("trace.lead")), table])
 
 
 def _consent_rows(consent: ConsentRecord, say: Say) -> list[tuple[str, object]]:
     purpose = say(f"purpose.{consent.purpose}") if say.has(f"purpose.{consent.purpose}") else consent.purpose
-    decision = say("trace.decision_value", number=consent.decision, purpose=purpose, when=consent.decided_at)
-    audit = say("trace.audit_value", length=say.number(consent.audit_length), head=consent.audit_head)
+    when = dt.datetime.fromisoformat(consent.decided_at)
+    day = f"{say.date(when.date())}, {when:%H:%M} {when.tzname() or ''}".strip()
+    decision = say("trace.decision_value", number=consent.decision, purpose=purpose, when=day)
+    audit = Lines([say("trace.audit_value", length=say.number(consent.audit_length)), Code(consent.audit_head, long=True)])
     left = "; ".join(f"{person}: {reason}" for person, reason in consent.left_out.items())
     return [(say("trace.decision"), decision), (say("trace.audit"), audit), (say("trace.left_out"), left or say("trace.none"))]
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #4a4d95c2
+# %% ../../nbs/library/8_delivery/04_render.ipynb #bd78b761
 def _contents(markup: str, say: Say) -> str:
     """A list of links to the parts of level 2."""
     heads = re.findall(r'<h2 id="([a-z0-9-]+)">(.*?)</h2>', markup)
@@ -306,7 +328,7 @@ def _css_text(text: str) -> str:
     """Text as a CSS string: everything but plain letters and digits as an escape."""
     return '"' + "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text) + '"'
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #b4ca4c1b
+# %% ../../nbs/library/8_delivery/04_render.ipynb #dab35b4c
 def render(
     nb: NotebookNode,  # an executed notebook
     *,
@@ -333,7 +355,7 @@ def render(
         service=escape(say("frame.service")), contents=_contents(inside, say), body=inside,
     )
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #d58cb3ee
+# %% ../../nbs/library/8_delivery/04_render.ipynb #b483c992
 PAGE = """<!DOCTYPE html>
 <html lang="{lang}">
 <head>

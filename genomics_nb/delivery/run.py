@@ -6,7 +6,7 @@
 __all__ = ['SHELVES', 'Template', 'cells_sha256', 'templates', 'find_template', 'eject', 'PrivateKernel', 'failure_in', 'cleaned',
            'RunResult', 'run_notebook', 'provenance_in']
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #136c2225
+# %% ../../nbs/library/8_delivery/05_run.ipynb #53a16f83
 import json
 import re
 import sys
@@ -43,7 +43,7 @@ from ..core.types import GenomicsError, InputError, NotFoundError, ParameterErro
 from .params import Parameters, model_for, validate
 from .render import render
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #f19fd2a0
+# %% ../../nbs/library/8_delivery/05_run.ipynb #4362ebc3
 SHELVES = ("reports", "pilots", "sops")
 
 
@@ -69,7 +69,7 @@ def cells_sha256(nb: NotebookNode) -> str:
     cells = [[c.cell_type, c.source, sorted(c.get("metadata", {}).get("tags", []))] for c in nb.cells]
     return sha256(json.dumps(cells, ensure_ascii=False))
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #98e98b9d
+# %% ../../nbs/library/8_delivery/05_run.ipynb #aa4c880e
 def _read(text: str, where: str) -> NotebookNode:
     try:
         nb = nbformat.reads(text, as_version=4)
@@ -92,7 +92,7 @@ def templates() -> dict[str, Template]:
                 found[name] = Template(name, shelf, nb, digest, digest, file.name)
     return found
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #5e7f0bdd
+# %% ../../nbs/library/8_delivery/05_run.ipynb #b7517dd9
 def find_template(
     template: str | Path | Template,  # "rare_disease", or the path of a notebook (with a slash or .ipynb)
 ) -> Template:
@@ -133,7 +133,7 @@ def eject(
     nb.metadata["genomics_nb"] = {"template": template.name, "sha256": template.sha256}
     return atomic_write(path, nbformat.writes(nb) + "\n", mode=0o644)
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #cf48f705
+# %% ../../nbs/library/8_delivery/05_run.ipynb #1c7252ad
 class PrivateKernel(AsyncKernelManager):
     """A kernel on this Python, over UNIX sockets, with no profile and no history."""
 
@@ -169,7 +169,7 @@ def _execute(nb: NotebookNode, parameters: Mapping[str, Any], folder: Path, bar:
             pass  # the notebook says it, and says it with less
         return nbformat.read(private / "executed.ipynb", as_version=4)
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #d79ad213
+# %% ../../nbs/library/8_delivery/05_run.ipynb #e0a78a9d
 def _own_errors(base: type[GenomicsError] = GenomicsError) -> set[str]:
     names = {base.__name__}
     for child in base.__subclasses__():
@@ -207,7 +207,7 @@ def failure_in(
                                frames=_frames(output.traceback))
     return None
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #edf33909
+# %% ../../nbs/library/8_delivery/05_run.ipynb #469a50ba
 def cleaned(
     nb: NotebookNode,  # as papermill left it
 ) -> tuple[NotebookNode, Failure | None]:
@@ -226,7 +226,7 @@ def cleaned(
                     output.traceback = [*failure.frames, f"{failure.exception}: {output.evalue}"]
     return nb, failure
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #3084ab4d
+# %% ../../nbs/library/8_delivery/05_run.ipynb #9dc679f1
 def _refuse(template: Template, settings: Parameters) -> None:
     """Raise when a valid set of parameters cannot lead to a report."""
     if template.modified and getattr(settings, "purpose", None) == "care":
@@ -254,7 +254,7 @@ def _folder(out: str | Path, run_id: str, case: str) -> Path:
         raise ParameterError(f"the output folder cannot be made: {error.strerror}", fix="Check --out.") from error
     return folder
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #eb6ab7fb
+# %% ../../nbs/library/8_delivery/05_run.ipynb #c80e0ff7
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended."""
@@ -285,7 +285,7 @@ class RunResult:
         message = f": {self.failure.message}" if self.failure.message else ""
         return f"{self.case}: failed {where}, {self.failure.exception}{message}. See {self.notebook}"
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #72b5d14d
+# %% ../../nbs/library/8_delivery/05_run.ipynb #dad5adf5
 def run_notebook(
     template: str | Path | Template,  # name of a packaged template, or the path of a notebook
     parameters: Mapping[str, Any],  # as the user gave them
@@ -322,7 +322,7 @@ def run_notebook(
             raise
     return _publish(record, nb, failure, folder, began)
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #8074ea00
+# %% ../../nbs/library/8_delivery/05_run.ipynb #061fb14b
 def provenance_in(
     nb: NotebookNode,  # an executed notebook
 ) -> Provenance | None:

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FRAME', 'TRACE', 'MESSAGES', 'NARROW', 'Say']
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #3856abbb
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #94656719
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import Final, get_args
 
@@ -14,7 +15,7 @@ from ..core.types import ParameterError, shown
 from .params import Lang
 from .phrases import RARE_DISEASE
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #cf24ac73
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #39eb837a
 FRAME: dict[str, tuple[str, str]] = {
     "frame.device": (
         "Recherche et formation : ce logiciel n'est pas un dispositif médical.",
@@ -34,7 +35,7 @@ FRAME: dict[str, tuple[str, str]] = {
     "frame.made": ("Établi le {date}", "Made on {date}"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #00037c6a
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #1f6c75a2
 FRAME |= {
     "frame.sign": ("Signature", "Signature"),
     "frame.sign_who": ("Biologiste (nom, prénoms)", "Biologist (full name)"),
@@ -46,7 +47,7 @@ FRAME |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #790192f0
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #ec195862
 TRACE: dict[str, tuple[str, str]] = {
     "trace.title": ("Traçabilité et reproduction", "Traceability and reproduction"),
     "trace.lead": (
@@ -72,12 +73,12 @@ TRACE: dict[str, tuple[str, str]] = {
     "trace.none": ("aucune", "none"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #b8ccf2b3
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #f59c7aef
 TRACE |= {
     "trace.decision": ("Décision d'accès", "Access decision"),
     "trace.decision_value": ("n° {number}, finalité « {purpose} », {when}", "no. {number}, purpose {purpose}, {when}"),
     "trace.audit": ("Tête du journal d'audit", "Head of the audit log"),
-    "trace.audit_value": ("{length} entrées, {head}", "{length} entries, {head}"),
+    "trace.audit_value": ("{length} entrées", "{length} entries"),
     "trace.left_out": ("Personnes non servies", "Persons not served"),
     "trace.parameters": ("Paramètres", "Parameters"),
     "trace.command": ("Commande", "Command"),
@@ -88,9 +89,10 @@ TRACE |= {
     "purpose.training": ("formation", "training"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #d227da81
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #68842d33
 MESSAGES: Final[dict[str, tuple[str, str]]] = {**FRAME, **TRACE, **RARE_DISEASE}
 NARROW = "\u202f"  # the narrow space of French numbers, which no line break may split
+_FRENCH_SPACES = re.compile(r"« | »| (?=[:;!?])")  # no line may break there
 _MOIS = ("janvier février mars avril mai juin juillet août septembre octobre novembre décembre").split()
 
 
@@ -108,7 +110,8 @@ class Say:
         """The message `id` with `values` put in. Not HTML: a block escapes it."""
         if id not in MESSAGES:
             raise ParameterError(f"no message is called {shown(id)}", fix="Add it to delivery.texts.")
-        return MESSAGES[id][0 if self.lang == "fr" else 1].format(**values)
+        text = MESSAGES[id][0 if self.lang == "fr" else 1].format(**values)
+        return _FRENCH_SPACES.sub(lambda m: m[0].replace(" ", NARROW), text) if self.lang == "fr" else text
 
     def has(self, id: str) -> bool:
         """Whether there is such a message."""
@@ -118,7 +121,7 @@ class Say:
         """A number, or a dash where there is none (None or NaN)."""
         if value is None or value != value:
             return "–"
-        text = f"{value:,.{digits}f}"
+        text = f"{value:,.{digits}f}".replace("-", "−")
         return text if self.lang == "en" else text.replace(",", NARROW).replace(".", ",")
 
     def percent(self, share: float | None, digits: int = 1) -> str:

@@ -43,8 +43,9 @@ def _ints(text, at, stop, width, base, ints, notes):
         if state == 3:
             return at, -1
         if count < width:
-            ints[base + count] = value if state == 0 else INT_MISSING
+            ints[base + count] = value if state == 0 or state == 4 else INT_MISSING
         notes[0] += state == 2
+        notes[4] += state == 4
         notes[1] += state == 0 and (value == INT_MISSING or value == INT_FILL)
         count += 1
         if text[at] != 44:
@@ -358,6 +359,9 @@ def _call(text, at, r, cell, order, n_alleles, plan, arenas, genotype, phased, c
                 genotype[cell * widths[f] + k] = INT_MISSING if k == 0 else INT_FILL
         else:
             _absent(kinds[f], widths[f], bases[f] + cell * widths[f], ints, starts, sizes)
+    if order[0] < 0:  # FORMAT is "."
+        while not ends_value(text[at], 9):
+            at += 1
     for k in range(len(order)):
         f = order[k]
         if f < 0:

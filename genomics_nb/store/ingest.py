@@ -33,7 +33,7 @@ from .records import Fault, Parsed, Plan, parse
 from .schema import (PHASED, POSITION_COLUMNS, TEXT_COLUMNS, VCF_ZARR_VERSION, Column, call_rows, column_of,
                                       variant_rows)
 from .shards import ArrayWriter, Block, absent, close_array, create_absent
-from .tokens import FLAG
+from .tokens import FLAG, FLOAT
 from .vcf import Field, Header, parse_header
 
 # %% auto #0
@@ -310,6 +310,12 @@ def dimension_sizes(collector: Collector) -> dict[str, int]:
 
 def close_arrays(collector: Collector, group: zarr.Group) -> dict[str, int]:
     """Writes indexes and metadata of all arrays."""
+    samples, header = len(collector.header.samples), collector.header
+    unused = [column_of(f) for f in (*header.info.values(), *header.format.values())
+              if f.array not in collector.writers and (samples or f.category == "INFO")]
+    for column in unused:
+        if column.kind == FLOAT:  # its mark for missing does not survive as a fill value
+            collector.writer(column)
     sizes = dimension_sizes(collector)
     for name, writer in collector.writers.items():
         column = writer.column
@@ -318,10 +324,8 @@ def close_arrays(collector: Collector, group: zarr.Group) -> dict[str, int]:
             writer.column = column = replace(column, last=f"{word}_{name.split('_', 1)[1]}_dim")
             sizes[column.last or ""] = collector.most[name]
         close_array(writer, group, sizes[column.last] if column.last else None)
-    samples = len(collector.header.samples)
-    for field in (*collector.header.info.values(), *collector.header.format.values()):
-        if field.array not in collector.writers and (samples or field.category == "INFO"):
-            column = column_of(field)
+    for column in unused:
+        if column.name not in collector.writers:
             create_absent(group, column, collector.rows, samples, collector.base, sizes.setdefault(column.last or "", 1))
     return sizes
 
@@ -528,6 +532,8 @@ def told(collector: Collector, columns: Columns) -> tuple[str, ...]:
         notes.append(f"contigs that the header does not declare: {', '.join(contigs[:10])}")
     if collector.notes.get("out_of_range"):
         notes.append(f"integers beyond 32 bits, stored as missing: {collector.notes['out_of_range']}")
+    if collector.notes.get("decimals_cut"):
+        notes.append(f"decimals in fields declared Integer, cut as htslib does: {collector.notes['decimals_cut']}")
     if collector.notes.get("like_missing"):
         notes.append(f"integers -1 or -2, which VCF Zarr reads as missing or fill: {collector.notes['like_missing']}")
     more = [w.column.name for w in collector.writers.values() if w.column.last is None and collector.most.get(w.column.name, 1) > 1]

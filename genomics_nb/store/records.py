@@ -109,7 +109,7 @@ class Arenas:
         self.ints = np.empty(sizes[INTEGER], np.int32)
         self.starts, self.sizes = np.empty(sizes[TEXT], np.int32), np.empty(sizes[TEXT], np.int32)
         self.flags = np.zeros(sizes[FLAG], bool)
-        self.slow, self.notes = np.empty((slow, 3), np.int64), np.zeros(4, np.int64)
+        self.slow, self.notes = np.empty((slow, 3), np.int64), np.zeros(5, np.int64)
         self.counts = np.zeros((rows, max(1, len(columns))), np.int32)
 
     @property
@@ -185,12 +185,12 @@ class Lines:
 def cut_lines(text: np.ndarray, start: int, wanted: int) -> tuple[Lines | None, Fault | None]:
     """Lines and fixed columns of `text[start:]`, which ends with a newline."""
     words = text[:len(text) // 8 * 8].view(np.uint64)
-    room = count_lines(words[start // 8:]) + 8
-    ends = np.empty(room, np.int32)
+    room, high = count_lines(words[start // 8:])
+    ends = np.empty(room + 8, np.int32)
     ends = ends[:line_ends(text, words, start, ends)]
     begins = np.empty_like(ends)
     begins[:1], begins[1:] = start, ends[:-1] + 1
-    if np.bitwise_or.reduce(text[start:]) & 0x80:
+    if high or (text[len(words) * 8:] > 127).any():
         for row, (a, b) in enumerate(zip(begins, ends, strict=True)):
             try:
                 bytes(text[a:b]).decode("utf-8")
@@ -288,7 +288,7 @@ def _keep_info(lines: Lines, plan: Plan, out: Parsed) -> None:
 
 
 def _note(out: Parsed, arenas: Arenas) -> None:
-    for k, name in enumerate(("out_of_range", "like_missing")):
+    for name, k in (("out_of_range", 0), ("like_missing", 1), ("decimals_cut", 4)):
         out.notes[name] = out.notes.get(name, 0) + int(arenas.notes[k])
 
 # %% ../../nbs/library/1_store/05_records.ipynb #acd3cec6

@@ -8,13 +8,16 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from ..core.types import StoreError
 from .tokens import FLAG, FLOAT, FLOAT_FILL, FLOAT_MISSING, GENOTYPE, INTEGER, TEXT, TEXTS
 from .vcf import Field
+
+if TYPE_CHECKING:  # reading a VCF needs no xarray, and its import takes a second
+    import xarray as xr
 
 VCF_ZARR_VERSION = "0.4"
 
@@ -115,6 +118,8 @@ def open_vcz(path: Path) -> xr.Dataset:
 
     Raises `StoreError` where the folder is no VCF Zarr of version 0.4.
     """
+    import xarray as xr
+
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata.*")

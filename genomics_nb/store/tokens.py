@@ -31,11 +31,12 @@ def _newlines(word):
 
 @compiled
 def count_lines(words):  # (n,) uint64
-    """How many newlines there are in these words."""
-    total = np.uint64(0)
+    """(newlines in these words, whether some byte is above 127)."""
+    total, high = np.uint64(0), np.uint64(0)
     for word in words:
         total += ((_newlines(word) >> np.uint64(7)) * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return np.int64(total)
+        high |= word
+    return np.int64(total), (high & np.uint64(0x8080808080808080)) != 0
 
 
 @compiled
@@ -63,8 +64,8 @@ def ends_value(byte, stop):
 
 @compiled
 def read_int(text, at, stop):
-    """(next offset, value, state): state 0 a number, 1 missing, 2 out of range, 3 not a number."""
-    byte, value, digits = text[at], np.int64(0), 0
+    """(next offset, value, state): state 0 a number, 1 missing, 2 out of range, 3 not a number, 4 decimals were cut."""
+    byte, value, digits, cut = text[at], np.int64(0), 0, False
     if byte == 46 and (text[at + 1] == 44 or ends_value(text[at + 1], stop)):
         return at + 1, value, 1
     if byte == 44 or ends_value(byte, stop):
@@ -76,9 +77,16 @@ def read_int(text, at, stop):
             value = value * 10 + (text[at] - 48)
         digits += 1
         at += 1
+    if digits and text[at] == 46:
+        at += 1
+        while text[at] >= 48 and text[at] <= 57:
+            cut = True
+            at += 1
     if digits == 0 or not (text[at] == 44 or ends_value(text[at], stop)):
         return at, value, 3
     value = -value if negative else value
+    if cut:
+        return at, value, 4
     return at, value, 2 if digits > 17 or value < -2147483640 or value > 2147483647 else 0
 
 # %% ../../nbs/library/1_store/02_tokens.ipynb #97e725a5

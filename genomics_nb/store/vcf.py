@@ -176,12 +176,12 @@ RESERVED = ("variant_contig", "variant_position", "variant_length", "variant_id"
 
 
 def _no_twins(fields: Iterable[Field], path: Path) -> None:
-    """Refuses fields whose arrays would share a folder, or take the name of a fixed array."""
+    """Refuses fields whose array would take the name of another, such as INFO/position."""
     taken: dict[str, str] = {name: name for name in RESERVED}
     for one in fields:
         if one.id == "GT" and one.category == "FORMAT":
             continue
-        twin = taken.setdefault(one.array.casefold(), one.id)
+        twin = taken.setdefault(one.array, one.id)
         if twin != one.id:
             raise InputError(f"this field cannot be stored beside {twin}: their arrays would have one name", file=path,
                              field=f"{one.category}/{one.id}", fix="rename one of them (bcftools annotate --rename-annots)")

@@ -6,7 +6,7 @@
 __all__ = ['PREFERRED', 'COLUMNS', 'UNRESOLVED', 'BLOCK', 'Annotation', 'annotation_fields', 'vep_alleles', 'allele_numbers',
            'entry_row', 'find_annotation', 'consequences', 'consequence_table', 'genes', 'worst_gene']
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #28474d46
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #d17b27e3
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from ..core.types import NotFoundError, ParameterError
 from .severity import RANK, SEVERITY, SEVERITY_SOURCE, severity
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #f63dc989
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #4f1febd4
 _ROLES: Final = {  # what a column means -> its names, in order of preference
     "allele": ("allele",), "allele_num": ("allele_num", "genotypenum"), "consequence": ("consequence", "annotation", "effect"),
-    "impact": ("impact", "annotation_impact", "effect_impact"), "gene": ("symbol", "gene_name", "gene"), "gene_id": ("gene_id", "gene"),
+    "impact": ("impact", "annotation_impact", "effect_impact"), "gene": ("symbol", "gene_name", "gene"),
+    "gene_id": ("gene_id", "gene"),
     "transcript": ("feature", "feature_id", "transcript"), "biotype": ("biotype", "transcript_biotype", "gene_biotype"),
     "hgvs_c": ("hgvsc", "hgvs.c"), "hgvs_p": ("hgvsp", "hgvs.p"), "exon": ("exon", "rank"),
     "mane": ("mane_select", "mane"), "canonical": ("canonical",),
@@ -71,7 +72,7 @@ def annotation_fields(
             found.append(annotation)
     return sorted(found, key=lambda a: PREFERRED.index(a.field) if a.field in PREFERRED else 1.5)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #4fe0b35a
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #95f9ee6f
 def vep_alleles(
     ref: str,  # REF of the record
     alts: Sequence[str],  # ALT alleles of the record
@@ -107,7 +108,7 @@ def allele_numbers(
                 numbers.setdefault(name, number)
     return numbers
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #979ed6fd
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #0cb2a26e
 COLUMNS: Final = (
     "variant", "allele", "alts", "gene", "gene_id", "transcript", "biotype", "consequence", "impact", "rank", "hgvs_c",
     "hgvs_p", "exon", "mane", "canonical", "amino_acid_change", "dna_change", "after_stop", "source",
@@ -149,6 +150,10 @@ def _allele(at: dict[str, int], parts: Sequence[str], record: _Record) -> int:
     return stated.pop() if len(stated) == 1 else -1
 
 
+_TEXT_ROLES: Final = ("gene", "gene_id", "transcript", "biotype", "hgvs_c", "hgvs_p", "exon", "mane", "canonical",
+                      "amino_acid_change", "dna_change")
+
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #24dc7c29
 def entry_row(
     annotation: Annotation,  # the field
     entry: str,  # one entry of it, columns cut by "|"
@@ -167,11 +172,7 @@ def entry_row(
             text["biotype"], severe.terms, severe.impact, severe.rank, text["hgvs_c"], text["hgvs_p"], text["exon"], mane,
             canonical == "YES", text["amino_acid_change"], text["dna_change"], raw.startswith("*"), annotation.field)
 
-
-_TEXT_ROLES: Final = ("gene", "gene_id", "transcript", "biotype", "hgvs_c", "hgvs_p", "exon", "mane", "canonical",
-                      "amino_acid_change", "dna_change")
-
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #88d8beb8
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #cb67f296
 UNRESOLVED: Final = "unresolved"  # consequence of a pointer whose record is not there
 
 
@@ -202,7 +203,7 @@ class _Pointers:
         found = self.entries(record.contig, int(pointer[1:]))
         return [e for e in found if any(c in names for c in _text(e.split("|"), column).split("+"))]
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #1931b905
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #ad6ca134
 def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointers) -> Iterator[tuple[Any, ...]]:
     """Rows of one value of the field, which may hold several entries cut by commas."""
     for entry in value.split(","):
@@ -218,7 +219,7 @@ def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointe
             if row is not None:
                 yield row
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #f3cb580f
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #5db7108a
 BLOCK: Final = 1 << 16  # records read at a time: a multiple of any chunk that the store uses for strings
 
 
@@ -235,7 +236,7 @@ def find_annotation(
     raise NotFoundError(f"no consequence annotation {field or ''}".rstrip() + f" in this dataset (it has: {names})",
                         fix="Annotate the VCF with VEP, SnpEff or bcftools csq, or go on without genes")
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #35b89118
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #4dec65af
 def consequences(
     ds: xr.Dataset,  # VCF Zarr dataset with attrs["vcf_header"]
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers to read; None reads all
@@ -262,7 +263,7 @@ def consequences(
         if len(table):
             yield table
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #01d64a86
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #a2b47c21
 def _parse_block(annotation: Annotation, block: xr.Dataset, rows: NDArray[np.integer], variant_allele: str,
                  pointers: _Pointers) -> pd.DataFrame:
     """The table of one block in memory."""
@@ -288,7 +289,7 @@ def consequence_table(
     blocks = list(consequences(ds, variants, **options))
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #e892db7a
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #55d9a52e
 def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
     """Rows for each stated allele, worst consequence first within a variant and allele."""
     unstated = table["allele"] < 0
@@ -322,7 +323,7 @@ def genes(
     found = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(COLUMNS))
     return found.drop(columns=["alts"])
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #b4fdef28
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #bc986598
 def worst_gene(
     ds: xr.Dataset,  # VCF Zarr dataset
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers, increasing; None reads all
