@@ -6,7 +6,7 @@
 __all__ = ['PREFERRED', 'COLUMNS', 'UNRESOLVED', 'BLOCK', 'Annotation', 'annotation_fields', 'vep_alleles', 'allele_numbers',
            'entry_row', 'find_annotation', 'consequences', 'consequence_table', 'genes', 'worst_gene']
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #d17b27e3
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #e5eca705
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..core.types import NotFoundError, ParameterError
 from .severity import RANK, SEVERITY, SEVERITY_SOURCE, severity
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #4f1febd4
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #5286c8c2
 _ROLES: Final = {  # what a column means -> its names, in order of preference
     "allele": ("allele",), "allele_num": ("allele_num", "genotypenum"), "consequence": ("consequence", "annotation", "effect"),
     "impact": ("impact", "annotation_impact", "effect_impact"), "gene": ("symbol", "gene_name", "gene"),
@@ -32,11 +32,13 @@ _ROLES: Final = {  # what a column means -> its names, in order of preference
     "mane": ("mane_select", "mane"), "canonical": ("canonical",),
     "amino_acid_change": ("amino_acid_change",), "dna_change": ("dna_change",),
 }
+_TEXT_ROLES: Final = ("gene", "gene_id", "transcript", "biotype", "hgvs_c", "hgvs_p", "exon", "mane", "canonical",
+                      "amino_acid_change", "dna_change")
 _INFO_LINE: Final = re.compile(r'^##INFO=<ID=([^,>]+),.*?Description="((?:[^"\\]|\\.)*)"', re.MULTILINE)
 _COLUMN_LIST: Final = re.compile(r"(?:Format|annotations)\s*:\s*'?([^']*)", re.IGNORECASE)
 PREFERRED: Final = ("CSQ", "ANN", "BCSQ")  # VEP and SnpEff give HGVS, bcftools csq does not
 
-
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #bee5be8d
 @dataclass(frozen=True)
 class Annotation:
     """An INFO field that holds consequences, and what its columns mean."""
@@ -51,6 +53,11 @@ class Annotation:
         if found["gene_id"] == found["gene"]:  # bcftools csq has one column, and it is the symbol
             found["gene_id"] = -1
         return {role: number for role, number in found.items() if number >= 0}
+
+    @cached_property
+    def text_at(self) -> list[int | None]:
+        """Column number of each text that the table holds, None where the field has no such column."""
+        return [self.at.get(role) for role in _TEXT_ROLES]
 
     def cut(self, entry: str) -> list[str]:
         """Columns of one entry; SnpEff's old field writes EFFECT(column|column)."""
@@ -72,7 +79,7 @@ def annotation_fields(
             found.append(annotation)
     return sorted(found, key=lambda a: PREFERRED.index(a.field) if a.field in PREFERRED else 1.5)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #95f9ee6f
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #fc99f21d
 def vep_alleles(
     ref: str,  # REF of the record
     alts: Sequence[str],  # ALT alleles of the record
@@ -108,7 +115,7 @@ def allele_numbers(
                 numbers.setdefault(name, number)
     return numbers
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #0cb2a26e
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #57d931d3
 COLUMNS: Final = (
     "variant", "allele", "alts", "gene", "gene_id", "transcript", "biotype", "consequence", "impact", "rank", "hgvs_c",
     "hgvs_p", "exon", "mane", "canonical", "amino_acid_change", "dna_change", "after_stop", "source",
@@ -149,11 +156,7 @@ def _allele(at: dict[str, int], parts: Sequence[str], record: _Record) -> int:
     stated = {changes[c] for c in _text(parts, at.get("dna_change")).split("+") if c in changes}
     return stated.pop() if len(stated) == 1 else -1
 
-
-_TEXT_ROLES: Final = ("gene", "gene_id", "transcript", "biotype", "hgvs_c", "hgvs_p", "exon", "mane", "canonical",
-                      "amino_acid_change", "dna_change")
-
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #24dc7c29
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #fa5eca49
 def entry_row(
     annotation: Annotation,  # the field
     entry: str,  # one entry of it, columns cut by "|"
@@ -165,14 +168,14 @@ def entry_row(
     if len(parts) < 2 or not raw:
         return None
     severe = severity(raw.lstrip("*"), _text(parts, at.get("impact")))
-    text = {role: _text(parts, at.get(role)) for role in _TEXT_ROLES}
+    text = dict(zip(_TEXT_ROLES, [_text(parts, number) for number in annotation.text_at], strict=True))
     mane, canonical = text.pop("mane"), text.pop("canonical")
     gene = text.pop("gene") or text["gene_id"]
     return (record.row, _allele(at, parts, record), len(record.alts), gene, text["gene_id"], text["transcript"],
             text["biotype"], severe.terms, severe.impact, severe.rank, text["hgvs_c"], text["hgvs_p"], text["exon"], mane,
             canonical == "YES", text["amino_acid_change"], text["dna_change"], raw.startswith("*"), annotation.field)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #cb67f296
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #78cefae2
 UNRESOLVED: Final = "unresolved"  # consequence of a pointer whose record is not there
 
 
@@ -203,7 +206,7 @@ class _Pointers:
         found = self.entries(record.contig, int(pointer[1:]))
         return [e for e in found if any(c in names for c in _text(e.split("|"), column).split("+"))]
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #ad6ca134
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #e850b6d2
 def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointers) -> Iterator[tuple[Any, ...]]:
     """Rows of one value of the field, which may hold several entries cut by commas."""
     for entry in value.split(","):
@@ -219,7 +222,7 @@ def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointe
             if row is not None:
                 yield row
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #5db7108a
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #c93a42e6
 BLOCK: Final = 1 << 16  # records read at a time: a multiple of any chunk that the store uses for strings
 
 
@@ -236,7 +239,7 @@ def find_annotation(
     raise NotFoundError(f"no consequence annotation {field or ''}".rstrip() + f" in this dataset (it has: {names})",
                         fix="Annotate the VCF with VEP, SnpEff or bcftools csq, or go on without genes")
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #4dec65af
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #1e127b43
 def consequences(
     ds: xr.Dataset,  # VCF Zarr dataset with attrs["vcf_header"]
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers to read; None reads all
@@ -263,7 +266,7 @@ def consequences(
         if len(table):
             yield table
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #a2b47c21
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #0a038df0
 def _parse_block(annotation: Annotation, block: xr.Dataset, rows: NDArray[np.integer], variant_allele: str,
                  pointers: _Pointers) -> pd.DataFrame:
     """The table of one block in memory."""
@@ -289,7 +292,7 @@ def consequence_table(
     blocks = list(consequences(ds, variants, **options))
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #55d9a52e
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #8016aaaf
 def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
     """Rows for each stated allele, worst consequence first within a variant and allele."""
     unstated = table["allele"] < 0
@@ -323,7 +326,7 @@ def genes(
     found = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(COLUMNS))
     return found.drop(columns=["alts"])
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #bc986598
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #5e320408
 def worst_gene(
     ds: xr.Dataset,  # VCF Zarr dataset
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers, increasing; None reads all
