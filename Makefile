@@ -97,5 +97,5 @@ dev: $(BENCH)
 	$(BIN)/nbdev_install_hooks
 
 clean:
-	rm -rf _proc _docs build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf _proc _docs build dist runs genomics-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -type d -prune -exec rm -rf {} +
