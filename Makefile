@@ -83,8 +83,10 @@ docs: $(BENCH)
 	mv _proc/_docs _docs
 	@echo "The site is in _docs/index.html"
 
+# A link of the front door starts from nbs/, one of the README from the root.
 readme: $(BENCH)
-	$(BIN)/jupyter nbconvert --log-level WARN --to markdown nbs/index.ipynb --output-dir . --output README
+	$(BIN)/jupyter nbconvert --log-level ERROR --to markdown nbs/index.ipynb --output-dir . --output README
+	sed -E 's#\]\((library|lessons|pilots|reports|sops)/#](nbs/\1/#g' README.md > README.tmp && mv README.tmp README.md
 
 bench: $(BENCH)
 	$(BIN)/python benchmarks/run.py
