@@ -7,7 +7,7 @@ __all__ = ['Level', 'SIGNS', 'escape', 'Renders', 'as_html', 'Block', 'plain_tex
            'Lines', 'Emphasis', 'Status', 'Notice', 'Facts', 'Tiles', 'Column', 'Table', 'image_uri', 'Figure', 'Card',
            'Stack', 'Section', 'Masthead', 'Signature']
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #34707477
+# %% ../../nbs/library/8_delivery/03_document.ipynb #8fb2beda
 import base64
 import html
 import io
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from ..core.types import GenomicsError
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #f52036fc
+# %% ../../nbs/library/8_delivery/03_document.ipynb #85d3c798
 def escape(
     value: object,  # anything; its `str` is shown
 ) -> str:
@@ -32,7 +32,7 @@ def escape(
     )
     return html.escape(text, quote=True)
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #60ec0686
+# %% ../../nbs/library/8_delivery/03_document.ipynb #35410ebd
 @runtime_checkable
 class Renders(Protocol):
     """Anything that can say itself in HTML."""
@@ -73,7 +73,7 @@ def slug(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "part"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #e06e3e93
+# %% ../../nbs/library/8_delivery/03_document.ipynb #48dfa366
 @dataclass(frozen=True)
 class Text(Block):
     """A paragraph. `lead` is set larger, `small` smaller; a `label` stands above a list."""
@@ -108,7 +108,7 @@ class Code(Block):
         """One `code` element."""
         return f'<code class="long">{escape(self.text)}</code>' if self.long else f"<code>{escape(self.text)}</code>"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #1c84dcf9
+# %% ../../nbs/library/8_delivery/03_document.ipynb #3224d123
 @dataclass(frozen=True)
 class Inline(Block):
     """Several pieces in one line."""
@@ -143,7 +143,7 @@ class Emphasis(Block):
         tag = {"strong": "strong", "gene": "i"}.get(self.kind, "span")
         return f'<{tag} class="{self.kind}">{escape(self.text)}</{tag}>'
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #dcacf81a
+# %% ../../nbs/library/8_delivery/03_document.ipynb #6b2f318d
 Level = Literal["good", "watch", "bad", "unknown", "note"]
 SIGNS: dict[Level, str] = {"good": "✓", "watch": "!", "bad": "✕", "unknown": "–", "note": "i"}
 
@@ -181,7 +181,7 @@ def _paragraph(piece: object) -> str:
         return as_html(piece)
     return f"<p>{escape(piece)}</p>"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #63a176c1
+# %% ../../nbs/library/8_delivery/03_document.ipynb #a6df4909
 @dataclass(frozen=True)
 class Facts(Block):
     """Short label and value pairs; a pair without a value is left out."""
@@ -208,7 +208,7 @@ class Tiles(Block):
             for number, what, remark in self.tiles
         ) + "</ul>"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #870550cf
+# %% ../../nbs/library/8_delivery/03_document.ipynb #5126cdfe
 @dataclass(frozen=True)
 class Column:
     """Heading of a column; numbers are set flush right."""
@@ -236,7 +236,7 @@ class Table(Block):
         note = f'<p class="small">{escape(self.note)}</p>' if self.note else ""
         quiet = ' class="unseen"' if self.quiet else ""
         fit = ' class="fit"' if self.fit else ""
-        return (f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(self.caption)}"><table{fit}>'
+        return (f'<div class="scroll" role="group" tabindex="0" aria-label="{escape(self.caption)}"><table{fit}>'
                 f"<caption{quiet}>{escape(self.caption)}</caption>"
                 f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}")
 
@@ -251,7 +251,7 @@ class Table(Block):
 def _numeric(column: Column) -> str:
     return ' class="num"' if column.numeric else ""
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #5153112a
+# %% ../../nbs/library/8_delivery/03_document.ipynb #2ad4ce13
 def image_uri(
     image: MatplotlibFigure | str | bytes,  # a plot, SVG text, or the bytes of a PNG
 ) -> str:
@@ -269,7 +269,7 @@ def image_uri(
         data, kind = image, "png"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #e6d2f520
+# %% ../../nbs/library/8_delivery/03_document.ipynb #affb18f8
 @dataclass(frozen=True)
 class Figure(Block):
     """An image with a caption and a description in words."""
@@ -284,11 +284,11 @@ class Figure(Block):
         if not self.alt.strip():
             raise GenomicsError("a figure needs a description", fix="Say in alt what a reader would see.")
         kind = ' class="narrow"' if self.narrow else ""
-        box = "" if self.narrow else f' class="scroll" role="region" tabindex="0" aria-label="{escape(self.caption)}"'
+        box = "" if self.narrow else f' class="scroll" role="group" tabindex="0" aria-label="{escape(self.caption)}"'
         return (f'<figure{kind}><div{box}><img src="{image_uri(self.image)}" alt="{escape(self.alt)}"></div>'
                 f"<figcaption>{escape(self.caption)}</figcaption></figure>")
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #6088a9ae
+# %% ../../nbs/library/8_delivery/03_document.ipynb #4793c42d
 @dataclass(frozen=True)
 class Card(Block):
     """One finding: title, what stands beside it, and the pieces of evidence."""
@@ -335,7 +335,7 @@ class Section(Block):
         return (f'<section aria-labelledby="{name}"><h{self.level} id="{name}">{escape(self.title)}</h{self.level}>'
                 f"{''.join(map(_paragraph, self.items))}</section>")
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #4b441bfa
+# %% ../../nbs/library/8_delivery/03_document.ipynb #3fa62750
 @dataclass(frozen=True)
 class Masthead(Block):
     """Title, subtitle and the facts that identify the document."""

@@ -6,7 +6,7 @@
 __all__ = ['SHELVES', 'Template', 'cells_sha256', 'templates', 'find_template', 'eject', 'PrivateKernel', 'failure_in', 'cleaned',
            'RunResult', 'run_notebook', 'provenance_in']
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #53a16f83
+# %% ../../nbs/library/8_delivery/05_run.ipynb #acd771c3
 import json
 import re
 import sys
@@ -43,7 +43,7 @@ from ..core.types import GenomicsError, InputError, NotFoundError, ParameterErro
 from .params import Parameters, model_for, validate
 from .render import render
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #4362ebc3
+# %% ../../nbs/library/8_delivery/05_run.ipynb #bd953d00
 SHELVES = ("reports", "pilots", "sops")
 
 
@@ -69,7 +69,7 @@ def cells_sha256(nb: NotebookNode) -> str:
     cells = [[c.cell_type, c.source, sorted(c.get("metadata", {}).get("tags", []))] for c in nb.cells]
     return sha256(json.dumps(cells, ensure_ascii=False))
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #aa4c880e
+# %% ../../nbs/library/8_delivery/05_run.ipynb #4ede9962
 def _read(text: str, where: str) -> NotebookNode:
     try:
         nb = nbformat.reads(text, as_version=4)
@@ -92,7 +92,7 @@ def templates() -> dict[str, Template]:
                 found[name] = Template(name, shelf, nb, digest, digest, file.name)
     return found
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #b7517dd9
+# %% ../../nbs/library/8_delivery/05_run.ipynb #b4b5ee37
 def find_template(
     template: str | Path | Template,  # "rare_disease", or the path of a notebook (with a slash or .ipynb)
 ) -> Template:
@@ -133,7 +133,7 @@ def eject(
     nb.metadata["genomics_nb"] = {"template": template.name, "sha256": template.sha256}
     return atomic_write(path, nbformat.writes(nb) + "\n", mode=0o644)
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #1c7252ad
+# %% ../../nbs/library/8_delivery/05_run.ipynb #29754e84
 class PrivateKernel(AsyncKernelManager):
     """A kernel on this Python, over UNIX sockets, with no profile and no history."""
 
@@ -169,7 +169,7 @@ def _execute(nb: NotebookNode, parameters: Mapping[str, Any], folder: Path, bar:
             pass  # the notebook says it, and says it with less
         return nbformat.read(private / "executed.ipynb", as_version=4)
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #e0a78a9d
+# %% ../../nbs/library/8_delivery/05_run.ipynb #73b5e425
 def _own_errors(base: type[GenomicsError] = GenomicsError) -> set[str]:
     names = {base.__name__}
     for child in base.__subclasses__():
@@ -207,7 +207,7 @@ def failure_in(
                                frames=_frames(output.traceback))
     return None
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #469a50ba
+# %% ../../nbs/library/8_delivery/05_run.ipynb #65d7364a
 def cleaned(
     nb: NotebookNode,  # as papermill left it
 ) -> tuple[NotebookNode, Failure | None]:
@@ -226,7 +226,7 @@ def cleaned(
                     output.traceback = [*failure.frames, f"{failure.exception}: {output.evalue}"]
     return nb, failure
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #9dc679f1
+# %% ../../nbs/library/8_delivery/05_run.ipynb #9ddf9878
 def _refuse(template: Template, settings: Parameters) -> None:
     """Raise when a valid set of parameters cannot lead to a report."""
     if template.modified and getattr(settings, "purpose", None) == "care":
@@ -243,8 +243,9 @@ def _refuse(template: Template, settings: Parameters) -> None:
 
 def _folder(out: str | Path, run_id: str, case: str) -> Path:
     """Make out/run_id/case, which only its owner may enter."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", run_id):
-        raise ParameterError("a run id has 1 to 64 letters, digits, dots, dashes or underscores", fix="Or leave it out.")
+    for name, value in (("run id", run_id), ("case", case)):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", value):
+            raise ParameterError(f"a {name} has 1 to 64 letters, digits, dots, dashes or underscores, for it names a folder")
     folder = Path(out).expanduser().absolute() / run_id / case
     try:
         folder.mkdir(parents=True, mode=0o700)
@@ -254,7 +255,7 @@ def _folder(out: str | Path, run_id: str, case: str) -> Path:
         raise ParameterError(f"the output folder cannot be made: {error.strerror}", fix="Check --out.") from error
     return folder
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #c80e0ff7
+# %% ../../nbs/library/8_delivery/05_run.ipynb #d977cb28
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended."""
@@ -285,7 +286,7 @@ class RunResult:
         message = f": {self.failure.message}" if self.failure.message else ""
         return f"{self.case}: failed {where}, {self.failure.exception}{message}. See {self.notebook}"
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #dad5adf5
+# %% ../../nbs/library/8_delivery/05_run.ipynb #12ac2868
 def run_notebook(
     template: str | Path | Template,  # name of a packaged template, or the path of a notebook
     parameters: Mapping[str, Any],  # as the user gave them
@@ -304,7 +305,7 @@ def run_notebook(
     _refuse(found, settings)
     values = settings.model_dump(mode="json")
     run_id = run_id or new_run_id()
-    case = str(values.get("case") or found.name)
+    case = str(values.get("case") or re.sub(r"[^A-Za-z0-9]+", "-", found.name).strip("-"))
     folder = _folder(out, run_id, case)
     record = RunRecord(
         run_id=run_id, case=case, status="running", software=software(), started=datetime.now(UTC), parameters=values,
@@ -322,7 +323,7 @@ def run_notebook(
             raise
     return _publish(record, nb, failure, folder, began)
 
-# %% ../../nbs/library/8_delivery/05_run.ipynb #061fb14b
+# %% ../../nbs/library/8_delivery/05_run.ipynb #3b88590e
 def provenance_in(
     nb: NotebookNode,  # an executed notebook
 ) -> Provenance | None:
