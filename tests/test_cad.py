@@ -189,11 +189,11 @@ def test_a_refused_delivery_leaves_nothing_in_the_store(cad: CAD, tmp_path: Path
 
 def test_a_refusal_after_storing_takes_the_arrays_away(cad: CAD, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process changed the catalogue between the rehearsal and the registration."""
-    from genomics_nb.store import cad as module
+    from genomics_nb.store import ingest as module
 
     (tmp_path / "next.vcf").write_text(vcf_text(["C", "D", "M"], shift=1))
     before = content(cad.analyses_folder)
-    store_first = module.ingest_vcf
+    store_first = module.ingest
 
     def slow(*args, **kwargs):
         done = store_first(*args, **kwargs)
@@ -201,7 +201,7 @@ def test_a_refusal_after_storing_takes_the_arrays_away(cad: CAD, tmp_path: Path,
             connection.exec_driver_sql("UPDATE samples SET person = 'D' WHERE sample = 'C'")
         return done
 
-    monkeypatch.setattr(module, "ingest_vcf", slow)
+    monkeypatch.setattr(module, "ingest", slow)
     with pytest.raises(InputError, match="another person"):
         cad.ingest(tmp_path / "next.vcf")
     assert content(cad.analyses_folder) == before

@@ -6,7 +6,7 @@
 __all__ = ['SOCIAL_SECURITY', 'CaseName', 'Pseudonym', 'Hpo', 'Sex', 'pseudonym', 'HpoTerm', 'hpo_term', 'CaseMember', 'Case',
            'case_html', 'read_case']
 
-# %% ../../nbs/library/1_store/10_case.ipynb #d8ff3c13
+# %% ../../nbs/library/1_store/10_case.ipynb #9e2d3a0e
 import json
 import re
 from html import escape
@@ -17,9 +17,9 @@ from pydantic import (
     AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator)
 
 from ..core.types import InputError, NotFoundError
-from .pedigree import Member, Pedigree, pedigree_from_members
+from .ped import Member
 
-# %% ../../nbs/library/1_store/10_case.ipynb #637ea43c
+# %% ../../nbs/library/1_store/10_case.ipynb #60a32063
 SOCIAL_SECURITY = re.compile(r"[12]\d\d(0[1-9]|1[0-2]|[2-9]\d)(\d\d|2[AB])\d{6}(\d\d)?")  # Corsica has 2A and 2B
 
 
@@ -37,7 +37,7 @@ Pseudonym = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$"),
     AfterValidator(pseudonym)]
 
-# %% ../../nbs/library/1_store/10_case.ipynb #e38dbe8a
+# %% ../../nbs/library/1_store/10_case.ipynb #4e2b143f
 class HpoTerm(BaseModel):
     """One term of the Human Phenotype Ontology."""
 
@@ -53,7 +53,7 @@ def hpo_term(value: object) -> object:
 
 Hpo = Annotated[HpoTerm, BeforeValidator(hpo_term)]
 
-# %% ../../nbs/library/1_store/10_case.ipynb #69e6aaba
+# %% ../../nbs/library/1_store/10_case.ipynb #377e786e
 Sex = Literal["male", "female", "unknown"]
 
 
@@ -94,20 +94,20 @@ class Case(BaseModel):
             raise ValueError(f"{', '.join(sorted(both))} is both present and excluded")
         return self
 
-    def pedigree(self) -> Pedigree:
-        """The family as a pedigree, the proband marked. Raises `InputError` for a family that cannot be."""
-        people = [Member(id=m.person, family=self.family, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected)
-                  for m in self.members]
-        return pedigree_from_members(people).with_proband(self.proband)
+    def people(self) -> list[Member]:
+        """The members as a pedigree takes them."""
+        return [Member(id=m.person, family=self.family, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected)
+                for m in self.members]
 
     def _repr_html_(self) -> str:
         return case_html(self)
 
-# %% ../../nbs/library/1_store/10_case.ipynb #7b43f30b
+# %% ../../nbs/library/1_store/10_case.ipynb #1bc025fb
 def case_html(
     case: Case,
 ) -> str:
     """The display of a case: what was asked, the signs, and the pedigree where the family is known."""
+    from genomics_nb.store.pedigree import pedigree_from_members  # draws, and takes a second to import
 
     def signs(terms: tuple[HpoTerm, ...]) -> str:
         return "; ".join(escape(f"{term.id} {term.label}".strip()) for term in terms) or "none"
@@ -116,10 +116,11 @@ def case_html(
             "Signs present": signs(case.hpo_present), "Signs excluded": signs(case.hpo_excluded)}
     lines = "".join(f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{value}</td></tr>"
                     for name, value in rows.items())
-    drawing = case.pedigree()._repr_svg_() if case.members else ""
+    family = pedigree_from_members(case.people()).with_proband(case.proband) if case.members else None
+    drawing = family._repr_svg_() if family is not None else ""
     return f"<div><b>Case {escape(case.case)}</b><table>{lines}</table>{drawing}</div>"
 
-# %% ../../nbs/library/1_store/10_case.ipynb #f5b2f7cc
+# %% ../../nbs/library/1_store/10_case.ipynb #25973278
 def read_case(
     source: str | Path | dict[str, Any],  # a JSON file, or its content
 ) -> Case:

@@ -6,7 +6,7 @@
 __all__ = ['FORMAT', 'Settings', 'read_settings', 'Finding', 'permission_findings', 'build_store', 'StoreFolder',
            'array_findings', 'health']
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #c2bcc6d7
+# %% ../../nbs/library/1_store/16_folder.ipynb #d9db799d
 import datetime as dt
 import os
 import shutil
@@ -20,10 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..core.types import StoreError
 from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue, utc_now
 from .consent import AuditHead, AuditLog, verify_audit
-from .ingest import leftovers
 from .registry import get_analyses
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #40c66d84
+# %% ../../nbs/library/1_store/16_folder.ipynb #1262c78f
 FORMAT: Final[int] = 1  # of the folder; a newer package reads an older number
 
 
@@ -51,7 +50,7 @@ def read_settings(
     except (OSError, ValidationError, UnicodeDecodeError):
         raise StoreError(f"{file} is damaged or of a newer version", fix="Restore it, or upgrade genomics-nb.") from None
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #f229f33e
+# %% ../../nbs/library/1_store/16_folder.ipynb #14c9841e
 @dataclass(frozen=True)
 class Finding:
     """One thing that a person should look at."""
@@ -81,7 +80,7 @@ def permission_findings(
         found.append(Finding("error", "this care store belongs to another user", "Work as its owner."))
     return found
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #d08f57bf
+# %% ../../nbs/library/1_store/16_folder.ipynb #562c8746
 def build_store(
     path: Path,  # where the store shall be: absent, or an empty folder
     care: bool,
@@ -117,7 +116,7 @@ def build_store(
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #ff1dafb4
+# %% ../../nbs/library/1_store/16_folder.ipynb #1850eae3
 @dataclass(frozen=True)
 class StoreFolder:
     """An open store: its place, its kind, its catalogue and its audit log."""
@@ -154,11 +153,13 @@ class StoreFolder:
         """Where the Zarr groups stand."""
         return self.path / "analyses"
 
-# %% ../../nbs/library/1_store/16_folder.ipynb #bd742f51
+# %% ../../nbs/library/1_store/16_folder.ipynb #85bbd815
 def array_findings(
     store: StoreFolder,
 ) -> list[Finding]:
     """Registered analyses whose arrays are gone, arrays that nobody registered, and what an interrupted ingest left."""
+    from genomics_nb.store.ingest import leftovers  # brings the compiler with it: a second, paid only here
+
     with store.catalogue.read() as connection:
         registered = {row.path for row in get_analyses(connection)}
     there = {p.name for p in store.analyses_folder.iterdir()} if store.analyses_folder.is_dir() else set()

@@ -6,7 +6,7 @@
 __all__ = ['COLUMNS', 'ManifestLine', 'manifest_line', 'read_manifest', 'Labels', 'columns_text', 'map_labels', 'screened',
            'check_pedigree', 'pseudonymous_members']
 
-# %% ../../nbs/library/1_store/14_labels.ipynb #c81d5dc3
+# %% ../../nbs/library/1_store/14_labels.ipynb #0bfb0d50
 import csv
 import re
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..core.types import InputError, NotFoundError
 from .case import Pseudonym
-from .pedigree import Member, Pedigree
+from .ped import Member
 
-# %% ../../nbs/library/1_store/14_labels.ipynb #d452ca01
+# %% ../../nbs/library/1_store/14_labels.ipynb #fa1b370a
 COLUMNS = ("label", "person", "sample", "family")
 _pseudonym: TypeAdapter[str] = TypeAdapter(Pseudonym)
 
@@ -48,7 +48,7 @@ def manifest_line(row: Mapping[str, str | None], file: Path, line: int) -> Manif
         raise InputError("no pseudonym", file=file, line=line, field="person", fix="Give each label a person.")
     return ManifestLine(person, values["sample"] or person, values["family"])
 
-# %% ../../nbs/library/1_store/14_labels.ipynb #45d6e2f3
+# %% ../../nbs/library/1_store/14_labels.ipynb #9c037bba
 def read_manifest(
     path: str | Path,  # a table with tabs: label, person and, where needed, sample and family
 ) -> dict[str, ManifestLine]:
@@ -74,7 +74,7 @@ def read_manifest(
         raise InputError(f"cannot be read: {error}", file=file, fix="Write it as UTF-8 text with tabs.") from None
     return found
 
-# %% ../../nbs/library/1_store/14_labels.ipynb #64ac9aed
+# %% ../../nbs/library/1_store/14_labels.ipynb #fef1a889
 @dataclass(frozen=True)
 class Labels:
     """What the columns of one VCF stand for, in their order."""
@@ -125,7 +125,7 @@ def map_labels(
     return Labels({label: line.sample for label, line in lines.items()}, {label: line.person for label, line in lines.items()},
                   {label: line.family for label, line in lines.items()})
 
-# %% ../../nbs/library/1_store/14_labels.ipynb #41fa8ad0
+# %% ../../nbs/library/1_store/14_labels.ipynb #97563d16
 def screened(
     error: InputError,  # from the reader
     labels: Sequence[str],  # of the #CHROM line
@@ -141,14 +141,14 @@ def screened(
     hidden.file, hidden.line, hidden.field = error.file, error.line, error.field
     return hidden
 
-# %% ../../nbs/library/1_store/14_labels.ipynb #d33a54fe
+# %% ../../nbs/library/1_store/14_labels.ipynb #1f50fc46
 def check_pedigree(
     labels: Labels,
-    pedigree: Pedigree,  # as the PED file has it
+    pedigree: Mapping[str, Member],  # by id, as the PED file has it
     ped: Path,  # for messages
 ) -> None:
     """Raises `InputError` when a sample of the VCF is not in the PED file, under its label or its pseudonym."""
-    known = set(pedigree.members)
+    known = set(pedigree)
     strange = [10 + i for i, (label, person) in enumerate(labels.persons.items()) if not known & {label, person}]
     if strange:
         raise InputError(f"{len(strange)} of {len(labels.persons)} samples of the VCF are not in this pedigree "
@@ -157,7 +157,7 @@ def check_pedigree(
 
 
 def pseudonymous_members(
-    pedigree: Pedigree,
+    pedigree: Mapping[str, Member],  # by id, as the PED file has it
     labels: Labels,
     manifest: Mapping[str, ManifestLine] | None,
     care: bool,
@@ -168,7 +168,7 @@ def pseudonymous_members(
     people = {**{line.person: line.person for line in lines.values()}, **{label: line.person for label, line in lines.items()}}
     family_of = {line.person: line.family for line in lines.values() if line.family is not None}
     families: dict[str, list[Member]] = {}
-    for number, member in enumerate(pedigree.members.values(), 1):
+    for number, member in enumerate(pedigree.values(), 1):
         names = [n for n in (member.id, member.father, member.mother) if n is not None]
         person = people.get(member.id, member.id)
         if care and (any(name not in people for name in names) or person not in family_of):

@@ -6,7 +6,7 @@
 __all__ = ['rows_of', 'ensure_persons', 'family_members', 'merged_member', 'put_family', 'put_samples', 'put_case', 'get_case',
            'AnalysisRow', 'put_analysis', 'get_analyses', 'case_analysis', 'log_event']
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #1a9f6744
+# %% ../../nbs/library/1_store/12_registry.ipynb #712369cc
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,9 @@ from ..core.types import InputError, NotFoundError
 from .case import Case, CaseMember, HpoTerm
 from .catalogue import (
     analyses, analysis_samples, case_hpo, case_samples, cases, events, families, members, persons, samples, utc_now)
-from .pedigree import Member, pedigree_from_members
+from .ped import Member, check_members
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #9c30ee16
+# %% ../../nbs/library/1_store/12_registry.ipynb #e7945b2c
 def rows_of(
     connection: sa.Connection,
     column: sa.Column[Any],
@@ -50,7 +50,7 @@ def family_members(
     return [Member(id=r.person, family=r.family, father=r.father, mother=r.mother, sex=r.sex, affected=r.affected,
                    twin=r.twin, identical=r.identical) for r in rows]
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #ade5eab6
+# %% ../../nbs/library/1_store/12_registry.ipynb #7b2d14d5
 def merged_member(
     old: Member,  # as catalogued
     new: Member,  # as delivered
@@ -75,7 +75,7 @@ def put_family(
     known = {member.id: member for member in family_members(connection, family)}
     for member in delivered:
         known[member.id] = merged_member(known[member.id], member) if member.id in known else member
-    known = dict(pedigree_from_members(list(known.values())).members)  # refuses loops and male mothers, adds parents
+    known = check_members(list(known.values()))  # refuses loops and male mothers, adds parents
     if connection.scalar(sa.select(families.c.family).where(families.c.family == family)) is None:
         connection.execute(families.insert().values(family=family, created=utc_now()))
     everyone = [p for m in known.values() for p in (m.id, m.father, m.mother) if p is not None]
@@ -86,7 +86,7 @@ def put_family(
          "twin": m.twin, "identical": m.identical} for m in known.values()])
     return family_members(connection, family)
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #ec6cce67
+# %% ../../nbs/library/1_store/12_registry.ipynb #bf8a7131
 def put_samples(
     connection: sa.Connection,  # inside Catalogue.write()
     owners: dict[str, str],  # sample to person
@@ -101,14 +101,13 @@ def put_samples(
     if new:
         connection.execute(samples.insert(), new)
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #c4305e4c
+# %% ../../nbs/library/1_store/12_registry.ipynb #b3adef61
 def put_case(
     connection: sa.Connection,  # inside Catalogue.write()
     case: Case,
 ) -> None:
     """Insert a case and its family; the same case again changes nothing. Raises `InputError` on a contradiction."""
-    given = [Member(id=m.person, family=case.family, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected)
-             for m in case.members]
+    given = case.people()
     people = {m.id for m in (put_family(connection, case.family, given) if given else family_members(connection, case.family))}
     if not people:
         raise InputError(f"family {case.family} is not in the catalogue",
@@ -130,7 +129,7 @@ def put_case(
     for person, sample in chosen.items():
         connection.execute(case_samples.insert().values(case_name=case.case, person=person, sample=sample))
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #8895de49
+# %% ../../nbs/library/1_store/12_registry.ipynb #4a126818
 def get_case(
     connection: sa.Connection,
     name: str,  # of the case
@@ -151,7 +150,7 @@ def get_case(
         members=tuple(CaseMember(person=m.id, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected,
                                  sample=chosen.get(m.id)) for m in family))
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #4cf5d26f
+# %% ../../nbs/library/1_store/12_registry.ipynb #cd105168
 @dataclass(frozen=True)
 class AnalysisRow:
     """One registered analysis."""
@@ -195,7 +194,7 @@ def get_analyses(
         held.setdefault(link.analysis, []).append(link.sample)
     return [AnalysisRow(**row._mapping, samples=tuple(held.get(row.analysis, ()))) for row in rows]
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #4f5fdc42
+# %% ../../nbs/library/1_store/12_registry.ipynb #620bcf54
 def case_analysis(
     connection: sa.Connection,
     case: Case,
@@ -227,7 +226,7 @@ def case_analysis(
         raise NotFoundError(f"case {case.case} has no genotypes yet", fix="Ingest the family's VCF with `genomics-nb ingest`.")
     return best
 
-# %% ../../nbs/library/1_store/12_registry.ipynb #b28b7cba
+# %% ../../nbs/library/1_store/12_registry.ipynb #9a90392d
 def log_event(
     connection: sa.Connection,  # inside Catalogue.write()
     actor: str,  # operating-system user
