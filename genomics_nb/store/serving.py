@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FIXED', 'ANNOTATION', 'DECLARATION', 'counted_fields', 'serve']
 
-# %% ../../nbs/library/1_store/15_serving.ipynb #7c4a3c5d
+# %% ../../nbs/library/1_store/15_serving.ipynb #bc458bd8
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,13 +13,13 @@ from typing import Any, Final
 import numpy as np
 import xarray as xr
 
-# %% ../../nbs/library/1_store/15_serving.ipynb #2db4cc0f
+# %% ../../nbs/library/1_store/15_serving.ipynb #e82c9aee
 FIXED: Final[frozenset[str]] = frozenset(
     f"variant_{name}" for name in ("contig", "position", "length", "allele", "id", "id_mask", "filter", "quality"))
 # Prefixes of INFO fields that say something of the site or the base, whoever was sequenced.
 ANNOTATION: Final[re.Pattern[str]] = re.compile(
     r"variant_(CSQ|BCSQ|ANN|LOF|NMD|VEP|END|SVTYPE|SVLEN|CIPOS|CIEND|GENE|SYMBOL|HGVS|IMPACT|CONSEQUENCE|GNOMAD|EXAC|"
-    r"CLINVAR|CLN|DBSNP|COSMIC|CADD|REVEL|SPLICEAI|PHYLOP|PHASTCONS|GERP|TOPMED|1000G|KG_|ESP|SYN_AF)", re.IGNORECASE)
+    r"CLINVAR|CLN|DB|COSMIC|CADD|REVEL|SPLICEAI|PHYLOP|PHASTCONS|GERP|TOPMED|1000G|KG_|ESP|SYN_AF)", re.IGNORECASE)
 # Header lines that declare; others may hold a command line with the names of samples.
 DECLARATION: Final[re.Pattern[str]] = re.compile(
     r"##(fileformat|FILTER|INFO|FORMAT|ALT|contig|reference|assembly|VEP|SnpEffVersion)=", re.IGNORECASE)
@@ -33,7 +33,7 @@ def counted_fields(
                   if str(name).startswith("variant_") and "samples" not in array.dims
                   and name not in FIXED and not ANNOTATION.match(str(name)))
 
-# %% ../../nbs/library/1_store/15_serving.ipynb #121e5268
+# %% ../../nbs/library/1_store/15_serving.ipynb #995a31b0
 def serve(
     ds: xr.Dataset,  # as stored
     people: Mapping[str, str],  # person to the sample that is read for them, in the order to serve
