@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import xarray as xr
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -80,6 +81,24 @@ def tracked() -> list[Path]:
         return [p.relative_to(REPO) for p in REPO.rglob("*") if p.is_file() and ".venv" not in p.parts]
     listing = subprocess.run(["git", "-C", str(REPO), "ls-files", "-z"], check=True, capture_output=True, text=True)
     return [Path(name) for name in listing.stdout.split("\0") if name and (REPO / name).is_file()]
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., xr.Dataset]:
+    """`stored(vcf, build="unknown")`: a VCF ingested once a session, opened lazily."""
+    from genomics_nb.store.ingest import ingest
+    from genomics_nb.store.schema import open_vcz
+
+    folder = tmp_path_factory.mktemp("analyses")
+    done: dict[tuple[Path, str], Path] = {}
+
+    def open_stored(vcf: Path, build: str = "unknown") -> xr.Dataset:
+        key = (Path(vcf), build)
+        if key not in done:
+            done[key] = ingest(vcf, folder, build=build).path
+        return open_vcz(done[key])
+
+    return open_stored
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ __all__ = ['KINDS', 'NONE', 'TRANSITION', 'TRANSVERSION', 'INSERTION', 'DELETION
            'BALANCE_BINS', 'MIN_QUALITY', 'MIN_READS', 'SKIPPED', 'AUTOSOME', 'LAYOUT', 'WIDTH', 'allele_kind',
            'allele_kinds', 'classify_reference', 'count_block', 'count_block_reference', 'count_calls', 'pass_filter']
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #f752bbec
+# %% ../../nbs/library/2_population/00_calls.ipynb #1a4b5607
 from typing import Any, Final
 
 import dask.array as da
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..core.reference import Build, Region, region_class
 from ..core.types import InputError
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #3a867dde
+# %% ../../nbs/library/2_population/00_calls.ipynb #6903bb37
 KINDS: Final = ("none", "transition", "transversion", "insertion", "deletion", "other")
 NONE, TRANSITION, TRANSVERSION, INSERTION, DELETION, OTHER = range(len(KINDS))
 
@@ -49,7 +49,7 @@ def allele_kind(
         return TRANSITION
     return TRANSVERSION if len(ref + alt) == 2 and {*ref, *alt} <= set("ACGT") else OTHER
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #21af879f
+# %% ../../nbs/library/2_population/00_calls.ipynb #1b52ce61
 _BASE: Final = {base: code for code, base in enumerate("AGCT")}
 _CODE: Final = np.full(128, -1, dtype=np.int8)
 for _base, _number in _BASE.items():
@@ -81,7 +81,7 @@ def allele_kinds(
             kinds[row, k] = allele_kind(str(text[row, 0]), str(text[row, k]))
     return kinds
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #800d013f
+# %% ../../nbs/library/2_population/00_calls.ipynb #77b83dfa
 CACHE: Final = __name__ != "__main__"  # a kernel run in a notebook must see the cells as they are now, so it is compiled anew
 GENOTYPES: Final = ("missing", "half", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 MISSING, HALF, HOM_REF, HET, HOM_ALT, HAP_REF, HAP_ALT = range(len(GENOTYPES))
@@ -112,7 +112,7 @@ def _classify(gt: Any, v: int, s: int) -> tuple[int, int]:
         return (HOM_ALT if alt else HOM_REF), alt
     return HET, alt
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #e087f753
+# %% ../../nbs/library/2_population/00_calls.ipynb #e2d135d1
 def classify_reference(
     gt: NDArray[np.integer],  # (variants, samples, ploidy), -1 missing, -2 padding
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -127,7 +127,7 @@ def classify_reference(
         [MISSING, HALF, HAP_REF, HAP_ALT, HET, HOM_REF], HOM_ALT)
     return kind, np.where((kind == MISSING) | (kind == HALF) | (lowest_alt == 1 << 30), 0, lowest_alt)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #31158e26
+# %% ../../nbs/library/2_population/00_calls.ipynb #294549a1
 REGIONS: Final = tuple(region.name.lower() for region in Region)
 DEPTH_BINS, QUALITY_BINS, BALANCE_BINS = 128, 100, 25  # the last bin of depth and quality holds all that is higher
 MIN_QUALITY: Final = 20  # GQ of a confident call; gnomAD's adj (Karczewski 2020, doi:10.1038/s41586-020-2308-7)
@@ -148,7 +148,7 @@ LAYOUT: Final = {
 }
 WIDTH: Final = sum(int(np.prod(shape)) for shape in LAYOUT.values())
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #7373e28e
+# %% ../../nbs/library/2_population/00_calls.ipynb #667af1da
 @numba.njit(nogil=True, cache=CACHE)
 def _count_reads(gt: Any, v: int, s: int, code: int, alt: int, single: bool, reads: Any, min_reads: int,
                  balance: Any, balance_histogram: Any, hom_alt_reads: Any) -> None:
@@ -159,7 +159,10 @@ def _count_reads(gt: Any, v: int, s: int, code: int, alt: int, single: bool, rea
     total = ref_reads + alt_reads
     if total < min_reads:
         return
-    if code == HET and (gt[v, s, 0] == 0 or gt[v, s, 1] == 0):
+    with_ref = False
+    for p in range(gt.shape[2]):
+        with_ref = with_ref or gt[v, s, p] == 0
+    if code == HET and with_ref:
         balance[s, 0] += alt_reads
         balance[s, 1] += total
         balance_histogram[s, min(alt_reads * BALANCE_BINS // total, BALANCE_BINS - 1)] += 1
@@ -167,7 +170,7 @@ def _count_reads(gt: Any, v: int, s: int, code: int, alt: int, single: bool, rea
         hom_alt_reads[s, 0] += ref_reads
         hom_alt_reads[s, 1] += total
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #1823ecca
+# %% ../../nbs/library/2_population/00_calls.ipynb #a5086a3e
 @numba.njit(nogil=True, cache=CACHE)
 def _count(gt: Any, kinds: Any, region: Any, depth: Any, quality: Any, reads: Any, min_quality: int, min_reads: int,
            out: Any) -> None:
@@ -198,7 +201,7 @@ def _count(gt: Any, kinds: Any, region: Any, depth: Any, quality: Any, reads: An
             if has_reads and r == AUTOSOME and alt > 0:
                 _count_reads(gt, v, s, code, alt, single, reads, min_reads, balance, balance_bins, hom_alt_reads)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #66b5ec89
+# %% ../../nbs/library/2_population/00_calls.ipynb #9e23a76b
 def count_block(
     gt: NDArray[np.integer],  # (variants, samples, ploidy)
     kinds: NDArray[np.uint8],  # (variants, alleles), from `allele_kinds`
@@ -225,7 +228,7 @@ def _integers(values: NDArray[np.number] | None, ndim: int) -> NDArray[np.int32]
         values = np.where(np.isfinite(values), values, -1)
     return values.astype(np.int32, copy=False)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #5f249238
+# %% ../../nbs/library/2_population/00_calls.ipynb #8f33e6c1
 def count_block_reference(
     gt: NDArray[np.integer],  # as for `count_block`, and so for the others
     kinds: NDArray[np.uint8],
@@ -267,7 +270,7 @@ def count_block_reference(
         rows.append(cells)
     return np.array(rows, dtype=np.int64).reshape(gt.shape[1], WIDTH)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #9b0aee36
+# %% ../../nbs/library/2_population/00_calls.ipynb #bf698e69
 def _aligned(
     ds: xr.Dataset,  # the dataset
     names: dict[str, str],  # role -> variable name; those that the dataset lacks are left out
@@ -293,7 +296,7 @@ def _region_block(contig: NDArray[np.integer], position: NDArray[np.integer], se
 def _count_one(gt: Any, kinds: Any, region: Any, depth: Any, quality: Any, reads: Any, **options: int) -> NDArray[np.int64]:
     return count_block(gt, kinds, region, depth, quality, reads, **options)[None]
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #217633c2
+# %% ../../nbs/library/2_population/00_calls.ipynb #aedb9963
 def count_calls(
     ds: xr.Dataset,  # VCF Zarr dataset
     *,
@@ -330,7 +333,7 @@ def count_calls(
         meta=np.empty((0, 0, 0), np.int64), min_quality=min_quality, min_reads=min_reads)
     return _unpack(counted.sum(axis=0), ds)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #f92cfcfb
+# %% ../../nbs/library/2_population/00_calls.ipynb #4528ecd5
 _DIMS: Final = {
     "calls": ("region", "genotype", "kind"), "confident": ("region", "genotype"), "depth": ("region", "sum"),
     "quality": ("sum",), "balance": ("read",), "hom_alt_reads": ("read",), "depth_histogram": ("depth_bin",),
@@ -355,7 +358,7 @@ def _unpack(total: da.Array, ds: xr.Dataset) -> xr.Dataset:
     counters = xr.Dataset(out, coords=labels)
     return counters.assign(sample_id=ds["sample_id"]) if "sample_id" in ds else counters
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #eb4f7cad
+# %% ../../nbs/library/2_population/00_calls.ipynb #16e2aab4
 def pass_filter(
     ds: xr.Dataset,  # dataset with `variant_filter` (variants, filters) and `filter_id` (filters)
     *,
