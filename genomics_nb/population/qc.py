@@ -7,7 +7,7 @@ __all__ = ['STATISTICS', 'Assay', 'Lang', 'EXPECTED', 'FEW', 'sample_qc', 'sampl
            'new_figure', 'style', 'label_points', 'localised', 'plot_depth', 'plot_quality', 'plot_allele_balance',
            'plot_call_rate', 'plot_ratios']
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #4a29b8c6
+# %% ../../nbs/library/2_population/01_qc.ipynb #1c3ef098
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from .calls import DEPTH_BINS, GENOTYPES, QUALITY_BINS, count_calls
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #7377b49a
+# %% ../../nbs/library/2_population/01_qc.ipynb #e4449ccd
 def _ratio(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
     """part / whole, NaN where nothing was counted."""
     return part / whole.where(whole > 0)
@@ -44,7 +44,7 @@ STATISTICS: Final = {
                                  "after the idea of Jun 2012, doi:10.1016/j.ajhg.2012.09.004"),
 }
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #35f0b75c
+# %% ../../nbs/library/2_population/01_qc.ipynb #96888ec1
 def _counts(calls: xr.DataArray) -> dict[str, xr.DataArray]:
     """The plain counts of each sample from the table of calls."""
     by_class = calls.sum(("region", "kind"))
@@ -57,7 +57,7 @@ def _counts(calls: xr.DataArray) -> dict[str, xr.DataArray]:
         counts[f"sample_n_{name}"] = carrying.sel(kind=kinds).sum("kind")
     return counts
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #fb985896
+# %% ../../nbs/library/2_population/01_qc.ipynb #c1f08afe
 def sample_qc(
     ds: xr.Dataset,  # VCF Zarr dataset
     *,
@@ -94,7 +94,7 @@ def sample_qc(
         made[name] = _ratio(part, whole).assign_attrs(long_name=long_name, units=units, source=source)
     return counters.assign({name: value.drop_vars(set(value.coords) - {"sample_id"}) for name, value in made.items()})
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #3ea9e973
+# %% ../../nbs/library/2_population/01_qc.ipynb #0f06158e
 _COLUMNS: Final = (
     "sample_call_rate", "sample_n_called", "sample_n_het", "sample_n_hom_alt", "sample_het_hom_ratio", "sample_ti_tv",
     "sample_n_snv", "sample_n_indel", "sample_mean_depth", "sample_mean_quality", "sample_het_balance",
@@ -118,7 +118,7 @@ def qc_table(
     columns = {name.removeprefix("sample_"): np.asarray(qc[name].values) for name in _COLUMNS}
     return pd.DataFrame(columns, index=pd.Index(sample_names(qc), name="sample"))
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #6f5a5657
+# %% ../../nbs/library/2_population/01_qc.ipynb #931c9b4d
 Assay = Literal["genome", "exome"]
 Lang = Literal["en", "fr"]
 
@@ -162,7 +162,7 @@ EXPECTED: Final = (
                                                       "seuil interne : les erreurs seules donnent 0,001 à 0,004"))),
 )
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #4329f04c
+# %% ../../nbs/library/2_population/01_qc.ipynb #969a7683
 def qc_verdicts(
     qc: xr.Dataset,  # from `sample_qc`
     assay: Assay | None = None,  # what was sequenced; None: not stated
@@ -183,7 +183,7 @@ def qc_verdicts(
                              e.source[lang == "fr"]))
     return pd.DataFrame(rows, columns=["sample", "statistic", "value", "low", "high", "verdict", "source"])
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #a77255d8
+# %% ../../nbs/library/2_population/01_qc.ipynb #b5d83c05
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
@@ -209,7 +209,7 @@ def style(
     """Colour, line style and marker of one sample."""
     return {"color": _COLOURS[index % FEW], "linestyle": _LINES[index % FEW], "marker": _MARKERS[index % FEW]}
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #cb2d2cf1
+# %% ../../nbs/library/2_population/01_qc.ipynb #1102bde8
 def label_points(
     ax: Axes,  # axes whose limits are set
     x: Sequence[float],  # positions in data units
@@ -235,7 +235,7 @@ def localised(
     """The text with a decimal comma in French."""
     return re.sub(r"(?<=\d)\.(?=\d)", ",", text) if lang == "fr" else text
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #96f6173b
+# %% ../../nbs/library/2_population/01_qc.ipynb #c33c86f4
 _TEXT: Final = {
     "call_rate": ("Call rate (%)", "Taux d’appel (%)"),
     "samples": ("Number of samples", "Nombre d’échantillons"),
@@ -279,7 +279,7 @@ def _histogram(qc: xr.Dataset, variable: str, x: np.ndarray, labels: tuple[str, 
     ax.set_ylim(bottom=0)
     return figure, ax
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #d7ebc7cf
+# %% ../../nbs/library/2_population/01_qc.ipynb #44b0938d
 def plot_depth(
     qc: xr.Dataset,  # from `sample_qc`
     lang: Lang = "en",  # language of the labels
@@ -311,7 +311,7 @@ def plot_allele_balance(
     ax.set_xlim(0, 1)
     return figure
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #f7593792
+# %% ../../nbs/library/2_population/01_qc.ipynb #895bc495
 def _points(ax: Axes, qc: xr.Dataset, statistic: str, lang: Lang, scale: float, expected: Expected | None) -> None:
     """One statistic of every sample as points (few) or a histogram (many), with the expected range dashed."""
     values = scale * qc_table(qc)[statistic].to_numpy(dtype=float)
