@@ -13,7 +13,6 @@ from html import escape
 from typing import Final
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from ..core.types import ParameterError
 from .ped import Member
@@ -69,6 +68,8 @@ class _Rows:
 
 # %% ../../nbs/library/1_store/08_drawing.ipynb #df2e79bc
 def _settle(row: list[str], wish: Mapping[str, float], x: dict[str, float]) -> None:
+    from scipy.optimize import isotonic_regression  # slow to import, and needed only where something is drawn
+
     ranks = np.arange(len(row))
     fitted = isotonic_regression(np.array([wish[p] for p in row]) - ranks).x + ranks
     x.update(zip(row, fitted.tolist(), strict=True))
