@@ -23,7 +23,8 @@ def test_a_misspelt_parameter_names_the_nearest_valid_one(typed: str, meant: str
 
 @pytest.mark.parametrize(
     "case",
-    ["", ".hidden", "-p", "../x", "a/b", "a\\b", "a b", "<b>", "a;rm", "a\n", "a\u202e", "é", "x" * 65, "184127645108946", "1841276451089"],
+    ["", ".hidden", "-p", "../x", "a/b", "a\\b", "a b", "<b>", "a;rm", "a\n", "a\u202e", "é", "x" * 65, "184127645108946",
+     "1841276451089"],
 )
 def test_what_is_no_pseudonym_is_refused_and_not_repeated(case: str) -> None:
     with pytest.raises(ParameterError) as caught:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FAMILY', 'MODES', 'EFFECTS', 'QUALITY', 'RESULT', 'LIMITS', 'RARE_DISEASE']
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #108f6f59
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #87387133
 FAMILY: dict[str, tuple[str, str]] = {
     "rare.title": ("Analyse génomique familiale", "Genome analysis of a family"),
     "rare.subtitle": ("Maladie rare : variants candidats par mode de transmission",
@@ -40,7 +40,7 @@ FAMILY |= {f"sex.{k}": v for k, v in {
     "aneuploidy suspected": ("aneuploïdie suspectée", "aneuploidy suspected"), "not assessed": ("non évalué", "not assessed"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #9211ad4d
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #cce44bd4
 FAMILY |= {
     "status.affected": ("atteint", "affected"),
     "status.unaffected": ("non atteint", "unaffected"),
@@ -74,7 +74,7 @@ MODES: dict[str, tuple[str, str]] = {
     "mode.dominant": ("Dominant", "Dominant"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c28d56f8
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #7675afda
 MODES |= {
     "rule.de_novo": ("Porté par l'enfant, référence appelée avec assurance chez les deux parents",
                      "Carried by the child, confidently called reference in both parents"),
@@ -102,7 +102,7 @@ MODES |= {
     "impact.modifier": ("non codant ou inconnu", "non-coding or unknown"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3cc39f6f
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ca37449e
 FAMILY |= {f"relation.{k}": v for k, v in {
     "parent-child": ("parent et enfant", "parent and child"),
     "full siblings": ("frères et sœurs", "full siblings"),
@@ -118,7 +118,7 @@ FAMILY |= {f"relation.{k}": v for k, v in {
     "unrelated": ("non apparentés", "unrelated"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #746995c4
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #f708414a
 EFFECTS: dict[str, tuple[str, str]] = {f"so.{k}": v for k, v in {
     "transcript_ablation": ("perte du transcrit", "transcript ablation"),
     "splice_acceptor_variant": ("site accepteur d'épissage", "splice acceptor"),
@@ -151,7 +151,7 @@ EFFECTS |= {f"so.{k}": v for k, v in {
     "intergenic_variant": ("intergénique", "intergenic"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3c722ac4
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #47cda22f
 QUALITY: dict[str, tuple[str, str]] = {
     "quality.title": ("Qualité des données de la famille", "Quality of the family's data"),
     "quality.lead_good": ("Les contrôles évalués sont conformes.", "All checks that could be made are as expected."),
@@ -182,7 +182,7 @@ QUALITY: dict[str, tuple[str, str]] = {
     "quality.declared": ("Lien déclaré", "Declared relation"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #75e10486
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #42b79631
 QUALITY |= {
     "quality.kinship": ("Coefficient de parenté", "Kinship coefficient"),
     "quality.expected": ("Attendu", "Expected"),
@@ -221,7 +221,7 @@ QUALITY |= {
     "stat.hom_alt_ref_share": ("Lectures de référence chez les homozygotes", "Reference reads in homozygotes"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #de2fc284
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ac6a97d9
 RESULT: dict[str, tuple[str, str]] = {
     "result.title": ("L'essentiel", "In brief"),
     "result.lead.one": ("{n} variant candidat retenu chez {proband}.", "{n} candidate variant retained in {proband}."),
@@ -256,7 +256,7 @@ RESULT: dict[str, tuple[str, str]] = {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #029a60d9
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #8c6ff3c0
 RESULT |= {
     "candidates.title": ("Variants candidats par mode", "Candidate variants by mode"),
     "candidates.none": ("Aucun variant ne répond à ce mode dans ce qui a été évalué.",
@@ -296,7 +296,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #4d519761
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #278f21f6
 RESULT |= {
     "plots.balance_alt": ("Histogramme de la balance allélique des hétérozygotes et {n} candidats : {values}.",
                           "Histogram of the allele balance of heterozygotes and {n} candidates: {values}."),
@@ -311,8 +311,7 @@ LIMITS: dict[str, tuple[str, str]] = {
                     "No result in these fields is not a negative result."),
     "limits.caption": ("Domaines non évalués", "Fields not assessed"),
     "limits.field": ("Domaine", "Field"),
-    "limits.state": ("État", "State"),
-    "limits.why": ("Raison", "Reason"),
+    "limits.why": ("État et raison", "State and reason"),
     "limits.not": ("non évalué", "not assessed"),
     "limits.partly": ("évalué en partie", "assessed in part"),
     "limits.looked": ("évalué", "assessed"),
@@ -328,7 +327,7 @@ LIMITS: dict[str, tuple[str, str]] = {
     "limits.gene": ("Gène et effet prédit", "Gene and predicted effect"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #b355e638
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c68a47a0
 LIMITS |= {
     "limits.no_reader": ("Cette version ne lit que les substitutions et les petites insertions ou délétions.",
                          "This version reads only substitutions and small insertions or deletions."),
@@ -360,5 +359,5 @@ LIMITS |= {
                         "Fields not served, for they count other persons: {fields}."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a2648688
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #828d027e
 RARE_DISEASE: dict[str, tuple[str, str]] = {**FAMILY, **MODES, **EFFECTS, **QUALITY, **RESULT, **LIMITS}

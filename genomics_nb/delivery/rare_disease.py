@@ -6,7 +6,7 @@
 __all__ = ['MENDELIAN_LIMIT', 'roles', 'masthead', 'family_section', 'FamilyQuality', 'verdict', 'quality_section', 'brief',
            'overview', 'Scope', 'limits_section']
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #f3b033cd
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #4292feed
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure as MatplotlibFigure
 
-from ..core.reference import CONTIG_LENGTHS
+from ..core.reference import CONTIG_LENGTHS, bare_contig
 from .candidates import MODE_ORDER, findings, short_list
 from genomics_nb.delivery.document import (
     Bullets,
@@ -41,8 +41,9 @@ from .figures import plot_balance, plot_genome
 from .texts import Say
 from ..store.case import Case, HpoTerm
 from ..store.pedigree import Pedigree
+from ..variant.consequence import annotation_fields
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #f0691a7f
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #d21617fc
 def roles(
     pedigree: Pedigree,
     proband: str,  # pseudonym
@@ -58,7 +59,7 @@ def roles(
     order = ("proband", "father", "mother", "sibling", "child", "relative")
     return dict(sorted(found.items(), key=lambda item: order.index(item[1])))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #7a341626
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #2288059c
 def masthead(
     case: Case,
     served: Mapping[str, Any],  # attributes of the dataset that the gate served
@@ -75,11 +76,15 @@ def masthead(
         (say("rare.date"), say.date(when)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #16ee1a62
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #df09c739
 def _terms(terms: Sequence[HpoTerm], say: Say) -> object:
     if not terms:
         return Emphasis(say("family.none"), "muted")
     return Lines([Inline([term.label, Emphasis(term.id, "muted")]) for term in terms])
+
+
+def _person(person: str, members: Mapping[str, str], say: Say) -> Lines:
+    return Lines([say(f"role.{members[person]}") if person in members else "", Emphasis(person, "muted")])
 
 
 def _data(person: str, served: Mapping[str, Any], say: Say) -> str:
@@ -91,21 +96,21 @@ def _data(person: str, served: Mapping[str, Any], say: Say) -> str:
 
 def _members_table(pedigree: Pedigree, members: Mapping[str, str], served: Mapping[str, Any], say: Say) -> Table:
     status = {True: "affected", False: "unaffected", None: "unknown"}
-    rows = [[Lines([say(f"role.{role}"), Emphasis(person, "muted")]), say(f"sex.{pedigree.members[person].sex}"),
+    rows = [[_person(person, members, say), say(f"sex.{pedigree.members[person].sex}"),
              say(f"status.{status[pedigree.members[person].affected]}"), _data(person, served, say)]
-            for person, role in members.items()]
+            for person in members]
     columns = [say(f"family.{name}") for name in ("person", "sex", "status", "data")]
     return Table(say("family.caption"), columns, rows)
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #7f2cadba
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a854bb96
 def _modes_table(counts: pd.DataFrame, shown: pd.DataFrame, say: Say) -> Table:
-    """`counts`: index mode, columns yes and indeterminate; `shown`: the candidates of the page."""
+    """`counts`: index mode, columns yes_high, yes_low, indeterminate; `shown`: the candidates of the page."""
     rows: list[list[object]] = []
     for mode in MODE_ORDER:
         if mode in counts.index:
             here = findings(shown[shown["mode"] == mode])
             name = Lines([say(f"mode.{mode}"), Emphasis(say(f"rule.{mode}"), "aside")])
-            rows.append([name, say.number(counts.loc[mode, "yes"]),
+            rows.append([name, say.number(counts.loc[mode, "yes_high"] + counts.loc[mode, "yes_low"]),
                          say.number(counts.loc[mode, "indeterminate"]), say.number(len(here))])
     columns: list[Column | str] = [say("search.mode")]
     columns += [Column(say(f"search.{name}"), numeric=True) for name in ("yes", "open", "shown")]
@@ -116,7 +121,7 @@ def family_section(
     case: Case,
     pedigree: Pedigree,
     served: Mapping[str, Any],  # attributes of the dataset that the gate served
-    counts: pd.DataFrame,  # by mode: yes, indeterminate
+    counts: pd.DataFrame,  # by mode: yes_high, yes_low, indeterminate
     shown: pd.DataFrame,  # candidates of the page
     say: Say,
 ) -> Section:
@@ -132,7 +137,7 @@ def family_section(
     return Section(say("family.title"), [question, Stack([drawing, _members_table(pedigree, members, served, say)], side="right"),
                                          _modes_table(counts, shown, say)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #f73b304c
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #771a35d1
 MENDELIAN_LIMIT: Final = 0.02  # share of assessed sites; the project's own: a wrong parent gives several times as much
 
 
@@ -167,7 +172,7 @@ class FamilyQuality:
         """`bad` where identity disagrees, `watch` where anything calls for a look, else `good`."""
         return "bad" if self.identity_disagrees else "watch" if self.remarks(say) else "good"
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a91e359e
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #5d11707a
 _LEVELS: Final[dict[str, Level]] = {
     "ok": "good", "low": "watch", "high": "watch", "not assessed": "unknown", "agrees": "good", "disagrees": "bad",
     "review": "watch", "consistent": "good", "inconsistent": "bad", "too few sites": "unknown",
@@ -193,7 +198,7 @@ def _norm(statistic: str, low: float, high: float, say: Say) -> str:
         return say("quality.between", **texts)
     return say("quality.least", **texts) if "low" in texts else say("quality.most", **texts) if texts else say("quality.no_norm")
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bd5f8e21
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b5af90a8
 def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     people = [person for person in members if person in quality.statistics.index]
     rows: list[list[object]] = []
@@ -213,11 +218,11 @@ def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) ->
         rows.append([say(f"stat.{statistic}"), norm, *cells])
     sources = dict.fromkeys(str(source) for source in quality.verdicts["source"] if source)
     columns = [say("quality.indicator"), say("quality.norm"), *(f"{say(f'role.{members[p]}')} {p}" for p in people)]
-    return Table(say("quality.caption"), columns, rows, say("quality.norms_note", sources=" ; ".join(sources)))
+    return Table(say("quality.caption"), columns, rows, say("quality.norms_note", sources=say.join(sources)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #1d2425cc
-def _sex_table(quality: FamilyQuality, say: Say) -> Table:
-    rows = [[row.sample, say(f"sex.{row.declared}"), say(f"sex.{row.inferred}"), verdict(row.verdict, say)]
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #df796e69
+def _sex_table(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
+    rows = [[_person(row.sample, members, say), say(f"sex.{row.declared}"), say(f"sex.{row.inferred}"), verdict(row.verdict, say)]
             for row in quality.sex.itertuples()]
     return Table(say("quality.sex_caption"), [say("family.person"), say("family.sex"), say("quality.inferred"),
                                               say("quality.verdict")], rows)
@@ -235,18 +240,18 @@ def _kinship_table(quality: FamilyQuality, members: Mapping[str, str], say: Say)
     return Table(say("quality.kinship_caption"), columns, rows, say("quality.kinship_note"))
 
 
-def _mendelian_table(quality: FamilyQuality, say: Say) -> Table:
+def _mendelian_table(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     rows = []
     for row in quality.mendelian.itertuples():
         state = "not assessed" if not row.rate == row.rate else "ok" if row.rate <= MENDELIAN_LIMIT else "high"
-        rows.append([row.child, say.number(row.consistent), say.number(row.inconsistent), say.number(row.not_assessed),
-                     say.percent(row.rate, 2), verdict(state, say)])
+        counted = [say.number(count) for count in (row.consistent, row.inconsistent, row.not_assessed)]
+        rows.append([_person(row.child, members, say), *counted, say.percent(row.rate, 2), verdict(state, say)])
     numbers = ("consistent_sites", "errors", "skipped", "rate")
     columns: list[Column | str] = [say("quality.child"), *(Column(say(f"quality.{name}"), True) for name in numbers)]
     columns.append(say("quality.verdict"))
     return Table(say("quality.mendel_caption"), columns, rows, say("quality.mendel_note", limit=say.percent(MENDELIAN_LIMIT, 0)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #3f653429
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #3eca4220
 def quality_section(
     quality: FamilyQuality,
     members: Mapping[str, str],  # person -> role
@@ -256,21 +261,21 @@ def quality_section(
 ) -> Section:
     """Every check with its norm and its verdict; kinship only where it raises no question of parentage."""
     level, remarks = quality.level(say), quality.remarks(say)
-    lead = say("quality.lead_good") if level == "good" else say(f"quality.lead_{level}", what=" ; ".join(remarks))
+    lead = say("quality.lead_good") if level == "good" else say(f"quality.lead_{level}", what=say.join(remarks))
     means = {name: "; ".join(f"{p} {say.number(quality.statistics.loc[p, name], 2)}" for p in quality.statistics.index)
              for name in ("mean_depth", "het_balance")}
     plots = Stack([Figure(depth, say("quality.depth_caption"), say("quality.depth_alt", values=means["mean_depth"])),
                    Figure(balance, say("quality.balance_caption"), say("quality.balance_alt", values=means["het_balance"]))],
                   side="even")
-    identity: list[object] = [_sex_table(quality, say)]
+    identity: list[object] = [_sex_table(quality, members, say)]
     if quality.identity_disagrees:
         identity = [Notice("bad", say("result.stopped"), say("result.stopped_more"))]
     else:
-        identity += [_kinship_table(quality, members, say), _mendelian_table(quality, say)]
+        identity += [_kinship_table(quality, members, say), _mendelian_table(quality, members, say)]
     return Section(say("quality.title"), [Notice(level, lead), _indicators(quality, members, say), plots,
                                           Section(say("quality.relation"), identity, level=3)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #1a7199fc
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #2ae5df3d
 def _tiles(candidates: pd.DataFrame, quality: FamilyQuality, say: Say) -> Tiles:
     """One number for each mode that matters most, and the verdict on the data."""
     tiles: list[tuple[object, str, object]] = []
@@ -301,7 +306,7 @@ def brief(
     listed = [short] if short else []
     return Section(say("result.title"), [Text(lead, "lead"), _tiles(candidates, quality, say), *listed, proposal])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #6de60d25
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #fcf76ab8
 def overview(
     candidates: pd.DataFrame,  # from `candidates.with_effects`
     qc: xr.Dataset,  # population.qc.sample_qc, loaded
@@ -322,7 +327,7 @@ def overview(
                say("plots.balance_alt", n=len(drawn), values=shares)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #1125ed88
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #8848ced3
 @dataclass(frozen=True)
 class Scope:
     """What the run could look at."""
@@ -331,6 +336,13 @@ class Scope:
     frequency_field: str  # "" where there was no population base
     mitochondrial: bool  # the file has calls on the mitochondrial genome
     withheld: Sequence[str] = ()  # fields that the gate does not serve, for they count other persons
+
+    @classmethod
+    def of(cls, ds: xr.Dataset, frequency_field: str) -> "Scope":
+        """See it from the dataset that the gate served."""
+        mitochondrial = [i for i, name in enumerate(ds["contig_id"].values) if bare_contig(str(name)) == "MT"]
+        calls = bool(np.isin(ds["variant_contig"].values, mitochondrial).any())
+        return cls(bool(annotation_fields(ds)), frequency_field, calls, tuple(ds.attrs.get("withheld_fields", ())))
 
 
 def limits_section(
@@ -342,7 +354,7 @@ def limits_section(
 
     def add(name: str, why: str, state: str = "not") -> None:
         level: Level = {"not": "unknown", "partly": "watch", "looked": "good"}[state]  # type: ignore[assignment]
-        rows.append([say(f"limits.{name}"), Status(level, say(f"limits.{state}")), why])
+        rows.append([say(f"limits.{name}"), Inline([Status(level, say(f"limits.{state}")), why])])
 
     for name in ("cnv", "sv", "repeats", "smn1"):
         add(name, say("limits.no_reader"))
@@ -356,7 +368,7 @@ def limits_section(
         add("gene", say("limits.no_gene"))
     add("phenotype", say("limits.no_phenotype"))
     add("class", say("limits.no_class"))
-    table = Table(say("limits.caption"), [say("limits.field"), say("limits.state"), say("limits.why")], rows)
+    table = Table(say("limits.caption"), [say("limits.field"), say("limits.why")], rows)
     method = [say(f"limits.method_{i}") for i in (1, 2, 3, 4)]
     if scope.withheld:
         method.append(say("limits.withheld", fields=", ".join(scope.withheld)))

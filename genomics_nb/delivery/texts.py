@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['FRAME', 'TRACE', 'MESSAGES', 'NARROW', 'Say']
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #94656719
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #355b9999
 import datetime as dt
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, get_args
 
@@ -15,7 +16,7 @@ from ..core.types import ParameterError, shown
 from .params import Lang
 from .phrases import RARE_DISEASE
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #39eb837a
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #91790f87
 FRAME: dict[str, tuple[str, str]] = {
     "frame.device": (
         "Recherche et formation : ce logiciel n'est pas un dispositif médical.",
@@ -35,7 +36,7 @@ FRAME: dict[str, tuple[str, str]] = {
     "frame.made": ("Établi le {date}", "Made on {date}"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #1f6c75a2
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #2a829fa7
 FRAME |= {
     "frame.sign": ("Signature", "Signature"),
     "frame.sign_who": ("Biologiste (nom, prénoms)", "Biologist (full name)"),
@@ -47,7 +48,7 @@ FRAME |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #ec195862
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #4320aa08
 TRACE: dict[str, tuple[str, str]] = {
     "trace.title": ("Traçabilité et reproduction", "Traceability and reproduction"),
     "trace.lead": (
@@ -73,7 +74,7 @@ TRACE: dict[str, tuple[str, str]] = {
     "trace.none": ("aucune", "none"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #f59c7aef
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #c8677f80
 TRACE |= {
     "trace.decision": ("Décision d'accès", "Access decision"),
     "trace.decision_value": ("n° {number}, finalité « {purpose} », {when}", "no. {number}, purpose {purpose}, {when}"),
@@ -89,13 +90,13 @@ TRACE |= {
     "purpose.training": ("formation", "training"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #68842d33
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #abd216e2
 MESSAGES: Final[dict[str, tuple[str, str]]] = {**FRAME, **TRACE, **RARE_DISEASE}
 NARROW = "\u202f"  # the narrow space of French numbers, which no line break may split
 _FRENCH_SPACES = re.compile(r"« | »| (?=[:;!?])")  # no line may break there
 _MOIS = ("janvier février mars avril mai juin juillet août septembre octobre novembre décembre").split()
 
-
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #91d90b60
 @dataclass(frozen=True)
 class Say:
     """The texts in one language; numbers and dates as that language writes them."""
@@ -116,6 +117,10 @@ class Say:
     def has(self, id: str) -> bool:
         """Whether there is such a message."""
         return id in MESSAGES
+
+    def join(self, items: Iterable[object]) -> str:
+        """Items of a list in a sentence, semicolons between them."""
+        return f"{NARROW * (self.lang == 'fr')}; ".join(map(str, items))
 
     def number(self, value: float | None, digits: int = 0) -> str:
         """A number, or a dash where there is none (None or NaN)."""
