@@ -55,15 +55,9 @@ def test_its_model_has_the_same_parameters_and_accepts_the_defaults(path: Path) 
     values = parameters(path)
     model = model_for(path.stem)
     assert set(model.model_fields) == set(values)
-    assert {p.name for p in papermill_view(path)} == set(values)
+    assert set(papermill.inspect_notebook(str(path))) == set(values)
     assert model.model_config.get("extra") == "forbid"
     model.model_validate(values)
-
-
-def papermill_view(path: Path) -> list[Any]:
-    from papermill.inspection import _infer_parameters
-
-    return _infer_parameters(nbformat.read(path, as_version=4))
 
 
 @every_template
