@@ -27,7 +27,7 @@ def parameters(path: Path) -> dict[str, Any]:
     (cell,) = tagged(nbformat.read(path, as_version=4))
     values: dict[str, Any] = {}
     exec(compile(cell.source, path.name, "exec"), {}, values)
-    return values
+    return {name: value for name, value in values.items() if not name.startswith("__")}
 
 
 def test_there_is_a_report() -> None:
