@@ -6,7 +6,7 @@
 __all__ = ['MALE', 'FEMALE', 'UNKNOWN_SEX', 'CARRIES', 'AGAINST_MASK', 'OPEN_MASK', 'GRADE_MASK', 'TEXTS', 'LANGUAGES',
            'Thresholds', 'State', 'state_of', 'Reason', 'answer_of', 'grade_of', 'Finding', 'mask']
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #897d0635
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #ed9b54fc
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..core.reference import Region
 from ..core.types import INDETERMINATE, NO, YES, ParameterError
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #98627a3e
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #2bb3afc5
 def _limit(value: float, source: str) -> Any:
     return field(default=value, metadata={"source": source})
 
@@ -61,7 +61,7 @@ class Thresholds:
         kind = np.dtype([(f.name, np.float64) for f in fields(self)])
         return np.rec.array([tuple(float(getattr(self, f.name)) for f in fields(self))], dtype=kind)[0]
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #4b69050c
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #8f4d444f
 class State(IntEnum):
     """What a member shows of one alternative allele."""
 
@@ -102,7 +102,7 @@ def state_of(
         return State.HEMI
     return State.HOM if copies == len(called) else State.HET
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #15c236b9
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #0a23f1cc
 class Reason(IntEnum):
     """Bits of the mask of reasons: 0-19 against, 20-29 open, 30-44 grade, 45-63 note."""
 
@@ -145,7 +145,7 @@ class Reason(IntEnum):
     X_DE_NOVO = 49
     PHASED_TRANS = 50
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #7a08ea98
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #f7eb2e29
 def _bits(first: int, last: int) -> int:
     return sum(1 << reason for reason in Reason if first <= reason <= last)
 
@@ -168,7 +168,7 @@ def grade_of(
     """`high` or `low` for each mask; meaningful where the answer is not no."""
     return np.where(np.asarray(mask, np.uint64) & np.uint64(GRADE_MASK) != 0, "low", "high")
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #c567c7f9
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #650f9dab
 _AGAINST_TEXT: Final = {
     Reason.OTHER_REGION: (
         "this mode does not apply in this region of the genome",
@@ -209,7 +209,7 @@ _AGAINST_TEXT: Final = {
         "{member} porte les deux variants, ou deux fois l'un d'eux"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #99b97440
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #9b55b39e
 _OPEN_TEXT: Final = {
     Reason.REGION_UNKNOWN: (
         "the region of the genome is not known here, so no rule can be applied",
@@ -240,7 +240,7 @@ _NOTE_TEXT: Final = {
         "{member} : haplotypes opposés dans un groupe de phase"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #206a4f3c
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #1eddb02b
 _GRADE_TEXT: Final = {
     Reason.NOT_PASS: (
         "the site did not pass the caller's filters ({value})",
@@ -271,7 +271,7 @@ _GRADE_TEXT: Final = {
         "{member}, non atteint(e), est porteur ({value}) ; pénétrance incomplète acceptée"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #e2c32906
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #e920bd50
 TEXTS: Final[dict[Reason, tuple[str, str]]] = {**_AGAINST_TEXT, **_OPEN_TEXT, **_GRADE_TEXT, **_NOTE_TEXT}
 LANGUAGES: Final = ("en", "fr")
 _WORDS: Final = {
@@ -311,4 +311,7 @@ class Finding:
 
 def mask(findings: Sequence[Finding]) -> int:
     """The bits of the findings."""
-    return int(np.bitwise_or.reduce([1 << f.reason for f in findings], initial=0))
+    bits = 0
+    for finding in findings:
+        bits |= 1 << finding.reason
+    return bits

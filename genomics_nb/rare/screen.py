@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Frequency', 'ROWS', 'FamilyData', 'family_data', 'read_evidence', 'assess', 'population_block', 'check_frequency',
-           'Block', 'asked_alleles', 'assess_block', 'columns_of', 'make_block', 'Screen', 'screen']
+           'Block', 'asked_alleles', 'assess_block', 'columns_of', 'make_block', 'Screen', 'screen', 'evidence_at']
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #72c638d9
+# %% ../../nbs/library/4_rare/04_screen.ipynb #32edd6c2
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from ..core.reference import Build, region_class
 from ..core.types import INDETERMINATE, NO, YES, ParameterError
-from .evidence import FEMALE, MALE, UNKNOWN_SEX, Thresholds, answer_of, grade_of
+from .evidence import FEMALE, MALE, UNKNOWN_SEX, State, Thresholds, answer_of, grade_of
 from .kernels import DEPTH, MODE_NAMES, QUALITY, READS, SEX, SHARE, mode_bits, read_state
+from .modes import Evidence, Site
 from ..store.pedigree import Pedigree
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #fe7252d8
+# %% ../../nbs/library/4_rare/04_screen.ipynb #ee0039c5
 @dataclass(frozen=True)
 class FamilyData:
     """Members of one family who have data."""
@@ -62,7 +63,7 @@ def family_data(
     children = tuple(at[m.id] for m in present if m.affected and (m.father or m.mother))
     return FamilyData(tuple(at), np.array([samples.index(m) for m in at], np.int64), np.array(table, np.int64), children)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #e20c5676
+# %% ../../nbs/library/4_rare/04_screen.ipynb #37b06211
 @njit(cache=True, nogil=True)
 def read_evidence(
     genotype: np.ndarray, ad: np.ndarray, dp: np.ndarray, gq: np.ndarray, allele: int, region: int,
@@ -80,7 +81,7 @@ def read_evidence(
         measure[i, QUALITY] = gq[i] if gq[i] >= 0 else np.nan
         state[i] = read_state(genotype[i], allele, region, family[i, SEX], measure[i, SHARE], limits)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #cdc63ce0
+# %% ../../nbs/library/4_rare/04_screen.ipynb #39f332ad
 @njit(cache=True, nogil=True)
 def assess(
     rows: np.ndarray, alleles: np.ndarray,  # (n,) row of the block and alternative allele
@@ -100,7 +101,7 @@ def assess(
                                   family, state, measure, limits)
     return out
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #77292493
+# %% ../../nbs/library/4_rare/04_screen.ipynb #eb49dd25
 Frequency: TypeAlias = str | pd.DataFrame | None
 _COUNTS: Final = ("af", "hom", "hemi", "ac")
 
@@ -142,7 +143,7 @@ def check_frequency(ds: xr.Dataset, frequency: Frequency) -> Frequency:
         return frequency.sort_values("variant", kind="stable")
     return frequency
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #f2b7c759
+# %% ../../nbs/library/4_rare/04_screen.ipynb #6e357285
 @dataclass(frozen=True)
 class Block:
     """Arrays of consecutive variants; the family's members only."""
@@ -174,7 +175,7 @@ def assess_block(
                    block.population, family.table, np.array(family.slots, np.int64), limits)
     return rows, alleles, masks
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #5b782b49
+# %% ../../nbs/library/4_rare/04_screen.ipynb #55d81321
 ROWS: Final = 131_072  # variants of a block
 _EMPTY: Final = np.zeros((0,), np.float32)
 
@@ -202,7 +203,7 @@ def _measures(part: NDArray[Any] | None, columns: NDArray[np.int64], rows: int) 
     values = np.asarray(part[:, columns], np.float32)
     return np.where(np.isnan(values), np.float32(-1), values)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #4bc380f4
+# %% ../../nbs/library/4_rare/04_screen.ipynb #aa1a44b8
 def make_block(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency,
@@ -223,7 +224,7 @@ def make_block(
         np.where(passes, 1, np.where(flags.any(axis=1), 0, -1)).astype(np.int8),
         population_block(frequency, start, rows, alternatives, values))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #a446a229
+# %% ../../nbs/library/4_rare/04_screen.ipynb #dfa54f30
 @dataclass(frozen=True)
 class Screen:
     """The result of one pass."""
@@ -247,7 +248,7 @@ def _summary(masks: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([((answer == YES) & ~low).sum(0), ((answer == YES) & low).sum(0),
                      (answer == INDETERMINATE).sum(0), (answer == NO).sum(0)])
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #234583b6
+# %% ../../nbs/library/4_rare/04_screen.ipynb #839428fe
 def _work(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency, limits: np.record, shown: Collection[int], within: NDArray[np.bool_] | None,
@@ -268,7 +269,7 @@ def _work(
     kept = np.flatnonzero(wanted)
     return _summary(masks), hits, kept + start, _keep(block, kept)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #56139212
+# %% ../../nbs/library/4_rare/04_screen.ipynb #658b2707
 def _join(blocks: Sequence[Block]) -> Block:
     joined: list[NDArray[Any]] = []
     for name, blank in (("genotype", -2), ("ad", -2), ("dp", -1), ("gq", -1), ("region", 0), ("passed", -1), ("population", -1)):
@@ -294,7 +295,7 @@ def _tables(
         "variant": variant, "allele": allele, "mode": pd.Categorical.from_codes(mode, MODE_NAMES),
         "child": np.array(children, object)[slot], "answer": answer.astype(np.int8), "grade": grade_of(masks), "reasons": masks})
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #e62102c4
+# %% ../../nbs/library/4_rare/04_screen.ipynb #76acd482
 def screen(
     ds: xr.Dataset,  # of the contract: call_genotype, variant_contig, variant_position, variant_filter; AD, DP, GQ where there
     pedigree: Pedigree,  # one family
@@ -324,3 +325,20 @@ def screen(
     table, found = _tables(family, counts, hits)
     return Screen(family, thresholds, frequency is not None, table, found,
                   np.concatenate([r[2] for r in results]), _join([r[3] for r in results]))
+
+# %% ../../nbs/library/4_rare/04_screen.ipynb #6d75a134
+def evidence_at(result: Screen, variant: int, allele: int) -> tuple[Site, list[Evidence]]:
+    """Site and family at one allele of a row whose evidence was kept. Raises `ParameterError` for another row."""
+    i = int(np.searchsorted(result.variants, variant))
+    if i == len(result.variants) or result.variants[i] != variant:
+        raise ParameterError(f"no evidence was kept for variant {variant}", fix="Ask for it with `shown` or `pairs`")
+    block, table = result.evidence, result.family.table
+    state, measure = np.zeros(len(table), np.int64), np.zeros((len(table), 4))
+    region = int(block.region[i])
+    read_evidence(block.genotype[i], block.ad[i], block.dp[i], block.gq[i], allele, region, table,
+                  result.thresholds.record(), state, measure)
+    population = block.population[i, allele - 1] if allele <= block.population.shape[1] else np.array([np.nan, -1, -1, -1])
+    site = Site(region, int(block.passed[i]), float(population[0]) if result.given else None, *map(float, population[1:]))
+    family = [Evidence(name, int(row[0]), int(row[1]), int(row[2]), int(row[3]), State(int(state[m])), *map(float, measure[m]))
+              for m, (name, row) in enumerate(zip(result.family.members, table, strict=True))]
+    return site, family
