@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['PREFERRED', 'COLUMNS', 'UNRESOLVED', 'BLOCK', 'Annotation', 'annotation_fields', 'vep_alleles', 'allele_numbers',
-           'entry_row', 'find_annotation', 'consequences', 'consequence_table', 'genes', 'worst_gene']
+           'Entry', 'read_entry', 'find_annotation', 'read_blocks', 'consequences', 'consequence_table', 'genes',
+           'worst_gene']
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #e5eca705
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #3b946bb4
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from ..core.types import NotFoundError, ParameterError
 from .severity import RANK, SEVERITY, SEVERITY_SOURCE, severity
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #5286c8c2
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #b9b446c3
 _ROLES: Final = {  # what a column means -> its names, in order of preference
     "allele": ("allele",), "allele_num": ("allele_num", "genotypenum"), "consequence": ("consequence", "annotation", "effect"),
     "impact": ("impact", "annotation_impact", "effect_impact"), "gene": ("symbol", "gene_name", "gene"),
@@ -38,7 +39,7 @@ _INFO_LINE: Final = re.compile(r'^##INFO=<ID=([^,>]+),.*?Description="((?:[^"\\]
 _COLUMN_LIST: Final = re.compile(r"(?:Format|annotations)\s*:\s*'?([^']*)", re.IGNORECASE)
 PREFERRED: Final = ("CSQ", "ANN", "BCSQ")  # VEP and SnpEff give HGVS, bcftools csq does not
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #bee5be8d
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #4adcf982
 @dataclass(frozen=True)
 class Annotation:
     """An INFO field that holds consequences, and what its columns mean."""
@@ -55,9 +56,9 @@ class Annotation:
         return {role: number for role, number in found.items() if number >= 0}
 
     @cached_property
-    def text_at(self) -> list[int | None]:
-        """Column number of each text that the table holds, None where the field has no such column."""
-        return [self.at.get(role) for role in _TEXT_ROLES]
+    def text_at(self) -> list[int]:
+        """Column number of each text that the table holds, -1 where the field has no such column."""
+        return [self.at.get(role, -1) for role in _TEXT_ROLES]
 
     def cut(self, entry: str) -> list[str]:
         """Columns of one entry; SnpEff's old field writes EFFECT(column|column)."""
@@ -79,7 +80,7 @@ def annotation_fields(
             found.append(annotation)
     return sorted(found, key=lambda a: PREFERRED.index(a.field) if a.field in PREFERRED else 1.5)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #fc99f21d
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #fdc52ebd
 def vep_alleles(
     ref: str,  # REF of the record
     alts: Sequence[str],  # ALT alleles of the record
@@ -115,11 +116,32 @@ def allele_numbers(
                 numbers.setdefault(name, number)
     return numbers
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #57d931d3
-COLUMNS: Final = (
-    "variant", "allele", "alts", "gene", "gene_id", "transcript", "biotype", "consequence", "impact", "rank", "hgvs_c",
-    "hgvs_p", "exon", "mane", "canonical", "amino_acid_change", "dna_change", "after_stop", "source",
-)
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #73b8f938
+class Entry(NamedTuple):
+    """One consequence: a row of the table."""
+
+    variant: int  # row number of the record
+    allele: int  # ALT allele from 1, -1 where the annotation does not say
+    alts: int  # number of ALT alleles of the record
+    gene: str  # symbol, or the gene's id where it has none
+    gene_id: str
+    transcript: str
+    biotype: str
+    consequence: str  # terms of the Sequence Ontology, joined by "&"
+    impact: str  # HIGH, MODERATE, LOW or MODIFIER
+    rank: int  # of the worst term, index into SEVERITY
+    hgvs_c: str
+    hgvs_p: str
+    exon: str
+    mane: str  # MANE Select transcript, "" where it is not
+    canonical: bool
+    amino_acid_change: str  # as bcftools csq writes it: 2V>2I
+    dna_change: str  # as bcftools csq writes it: 103G>A
+    after_stop: bool  # behind a stop that another variant made
+    source: str  # INFO key
+
+
+COLUMNS: Final = Entry._fields
 
 
 @dataclass(frozen=True)
@@ -136,11 +158,9 @@ class _Record:
         """DNA changes as bcftools csq writes them -> allele number."""
         return {f"{self.position}{self.ref}>{alt}": number for number, alt in enumerate(self.alts, start=1)}
 
-
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #89ba1919
 def _text(parts: Sequence[str], number: int | None) -> str:
-    if number is None or number >= len(parts):
-        return ""
-    return unquote(parts[number]) if "%" in parts[number] else parts[number]
+    return "" if number is None or number >= len(parts) else parts[number]
 
 
 def _allele(at: dict[str, int], parts: Sequence[str], record: _Record) -> int:
@@ -151,52 +171,58 @@ def _allele(at: dict[str, int], parts: Sequence[str], record: _Record) -> int:
     if number.isdecimal() and 1 <= int(number) <= len(record.alts):
         return int(number)
     if "allele" in at:
-        return allele_numbers(record.ref, record.alts).get(_text(parts, at["allele"]), -1)
+        return allele_numbers(record.ref, record.alts).get(unquote(_text(parts, at["allele"])), -1)
     changes = record.changes()
     stated = {changes[c] for c in _text(parts, at.get("dna_change")).split("+") if c in changes}
     return stated.pop() if len(stated) == 1 else -1
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #fa5eca49
-def entry_row(
+
+def read_entry(
     annotation: Annotation,  # the field
-    entry: str,  # one entry of it, columns cut by "|"
+    text: str,  # one entry of it, columns cut by "|"
     record: Any,  # the variant it belongs to: row, position, ref, alts
-) -> tuple[Any, ...] | None:
-    """One row of the table in the order of `COLUMNS`, or None for a piece that holds no consequence."""
-    parts, at = annotation.cut(entry), annotation.at
+) -> Entry | None:
+    """The entry, or None for a piece that holds no consequence."""
+    parts = annotation.cut(text)
+    at, count = annotation.at, len(parts)
     raw = _text(parts, at["consequence"])
-    if len(parts) < 2 or not raw:
+    if count < 2 or not raw:
         return None
     severe = severity(raw.lstrip("*"), _text(parts, at.get("impact")))
-    text = dict(zip(_TEXT_ROLES, [_text(parts, number) for number in annotation.text_at], strict=True))
-    mane, canonical = text.pop("mane"), text.pop("canonical")
-    gene = text.pop("gene") or text["gene_id"]
-    return (record.row, _allele(at, parts, record), len(record.alts), gene, text["gene_id"], text["transcript"],
-            text["biotype"], severe.terms, severe.impact, severe.rank, text["hgvs_c"], text["hgvs_p"], text["exon"], mane,
-            canonical == "YES", text["amino_acid_change"], text["dna_change"], raw.startswith("*"), annotation.field)
+    texts = [parts[number] if 0 <= number < count else "" for number in annotation.text_at]
+    if "%" in text:
+        texts = [unquote(value) for value in texts]
+    gene, gene_id, transcript, biotype, hgvs_c, hgvs_p, exon, mane, canonical, amino_acid, dna = texts
+    return Entry(record.row, _allele(at, parts, record), len(record.alts), gene or gene_id, gene_id, transcript, biotype,
+                 severe.terms, severe.impact, severe.rank, hgvs_c, hgvs_p, exon, mane, canonical == "YES", amino_acid, dna,
+                 raw.startswith("*"), annotation.field)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #78cefae2
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #9c9a6559
 UNRESOLVED: Final = "unresolved"  # consequence of a pointer whose record is not there
 
 
 class _Pointers:
-    """Entries of the records at a position, read when a pointer first asks for it."""
+    """Finds the entries that live at another record: in the block at hand, else in the dataset."""
 
     def __init__(self, ds: xr.Dataset, annotation: Annotation) -> None:
-        self.ds, self.annotation = ds, annotation
-        self.place: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self.ds, self.annotation, self.block = ds, annotation, ds
         self.known: dict[tuple[int, int], list[str]] = {}
+
+    def look_in(self, block: xr.Dataset) -> None:
+        """Take this block, which is in memory, as the one at hand."""
+        self.block, self.known = block, {}
 
     def entries(self, contig: int, position: int) -> list[str]:
         """All entries stored at this place."""
         key = (contig, position)
         if key not in self.known:
-            if self.place is None:
-                self.place = (self.ds["variant_contig"].values, self.ds["variant_position"].values)
-            rows = np.flatnonzero((self.place[0] == contig) & (self.place[1] == position))
-            values = self.ds[f"variant_{self.annotation.field}"].isel(variants=rows).values
-            self.known[key] = [entry for value in np.ravel(values) for entry in str(value).split(",")]
+            self.known[key] = self._at(self.block, contig, position) or self._at(self.ds, contig, position)
         return self.known[key]
+
+    def _at(self, ds: xr.Dataset, contig: int, position: int) -> list[str]:
+        here = (ds["variant_position"].values == position) & (ds["variant_contig"].values == contig)
+        values = ds[f"variant_{self.annotation.field}"].isel(variants=np.flatnonzero(here)).values
+        return [entry for value in np.ravel(values) for entry in str(value).split(",")]
 
     def follow(self, pointer: str, record: _Record) -> list[str]:
         """The entries at `@position` whose DNA change names this variant."""
@@ -206,24 +232,23 @@ class _Pointers:
         found = self.entries(record.contig, int(pointer[1:]))
         return [e for e in found if any(c in names for c in _text(e.split("|"), column).split("+"))]
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #e850b6d2
-def _rows(annotation: Annotation, value: str, record: _Record, pointers: _Pointers) -> Iterator[tuple[Any, ...]]:
-    """Rows of one value of the field, which may hold several entries cut by commas."""
-    for entry in value.split(","):
-        if entry.startswith("@") and "dna_change" in annotation.at:
-            followed = pointers.follow(entry, record)
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #06a6a5de
+def _read_value(annotation: Annotation, value: str, record: _Record, pointers: _Pointers) -> Iterator[Entry]:
+    """Entries of one value of the field, which may hold several, cut by commas."""
+    for text in value.split(","):
+        followed = [text]
+        if text.startswith("@") and "dna_change" in annotation.at:
+            followed = pointers.follow(text, record)
             if not followed:
-                yield (record.row, -1, len(record.alts), *[""] * 4, UNRESOLVED, "", len(SEVERITY), *[""] * 4, False, "", "",
-                       False, annotation.field)
-        else:
-            followed = [entry]
+                yield Entry(record.row, -1, len(record.alts), "", "", "", "", UNRESOLVED, "", len(SEVERITY), "", "", "", "",
+                            False, "", "", False, annotation.field)
         for one in followed:
-            row = entry_row(annotation, one, record)
-            if row is not None:
-                yield row
+            entry = read_entry(annotation, one, record)
+            if entry is not None:
+                yield entry
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #c93a42e6
-BLOCK: Final = 1 << 16  # records read at a time: a multiple of any chunk that the store uses for strings
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #d104a593
+BLOCK: Final = 1 << 16  # records at a time where the dataset has no chunks
 
 
 def find_annotation(
@@ -239,48 +264,62 @@ def find_annotation(
     raise NotFoundError(f"no consequence annotation {field or ''}".rstrip() + f" in this dataset (it has: {names})",
                         fix="Annotate the VCF with VEP, SnpEff or bcftools csq, or go on without genes")
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #1e127b43
-def consequences(
+
+def _edges(ds: xr.Dataset, variable: str) -> list[tuple[int, int]]:
+    """First row and the row after the last of each block: the chunks of the widest text."""
+    chunks = ds[variable].chunks
+    sizes = chunks[0] if chunks is not None else [BLOCK] * -(-ds.sizes["variants"] // BLOCK)
+    stops = np.minimum(np.cumsum(np.asarray(sizes, dtype=np.int64)), ds.sizes["variants"]).tolist()
+    return list(zip([0, *stops[:-1]], stops, strict=True)) if stops else []
+
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #a933a868
+def read_blocks(
     ds: xr.Dataset,  # VCF Zarr dataset with attrs["vcf_header"]
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers to read; None reads all
     *,
     field: str | None = None,  # INFO key; None takes the preferred one
     variant_allele: str = "variant_allele",  # (variants, alleles)
-) -> Iterator[pd.DataFrame]:
-    """One tidy table for each block of records, columns `COLUMNS`, in the order of the file; memory is bounded.
+) -> Iterator[Iterator[Entry]]:
+    """All entries in the order of the file, one iterator for each chunk of records; one chunk is in memory.
 
-    `variant` is the row number, `allele` counts from 1 and is -1 where not stated, `alts` is the number of ALT alleles
-    of the record, `rank` indexes `SEVERITY`. Raises `NotFoundError` when there is no annotation."""
+    Raises `NotFoundError` when there is no annotation."""
     annotation = find_annotation(ds, field)
-    pointers = _Pointers(ds, annotation)
+    pointers, text = _Pointers(ds, annotation), f"variant_{annotation.field}"
     wanted = None if variants is None else np.unique(np.asarray(variants, dtype=np.int64))
-    picked = ds[[f"variant_{annotation.field}", variant_allele, "variant_contig", "variant_position"]]
-    for start in range(0, ds.sizes["variants"], BLOCK):
-        rows = np.arange(start, min(start + BLOCK, ds.sizes["variants"]))
-        if wanted is not None:
-            rows = wanted[(wanted >= start) & (wanted < start + BLOCK)]
-            if not len(rows):
-                continue
-        block = picked.isel(variants=slice(start, start + BLOCK)).isel(variants=rows - start).compute()
-        table = _parse_block(annotation, block, rows, variant_allele, pointers)
-        if len(table):
-            yield table
+    picked = ds[[text, variant_allele, "variant_contig", "variant_position"]]
+    for start, stop in _edges(ds, text):
+        rows = np.arange(start, stop) if wanted is None else wanted[(wanted >= start) & (wanted < stop)]
+        if not len(rows):
+            continue
+        block = picked.isel(variants=slice(start, stop)).compute()
+        pointers.look_in(block)
+        some = block if wanted is None else block.isel(variants=rows - start)
+        yield _parse(annotation, some[text].values, some[variant_allele].values, rows, some, pointers)
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #0a038df0
-def _parse_block(annotation: Annotation, block: xr.Dataset, rows: NDArray[np.integer], variant_allele: str,
-                 pointers: _Pointers) -> pd.DataFrame:
-    """The table of one block in memory."""
-    values = np.asarray(block[f"variant_{annotation.field}"].values).reshape(len(rows), -1)
-    alleles = np.asarray(block[variant_allele].values)
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #e72b3140
+def _parse(annotation: Annotation, texts: NDArray[Any], alleles: NDArray[Any], rows: NDArray[np.integer],
+           block: xr.Dataset, pointers: _Pointers) -> Iterator[Entry]:
+    """Entries of these rows, whose values are in memory."""
+    values = np.asarray(texts).reshape(len(rows), -1)
     contig, position = block["variant_contig"].values, block["variant_position"].values
-    out: list[tuple[Any, ...]] = []
     for i in np.flatnonzero(((values != "") & (values != ".")).any(axis=1)):
         present = [str(allele) for allele in alleles[i] if allele]
         record = _Record(int(rows[i]), int(contig[i]), int(position[i]), present[0], tuple(present[1:]))
         for value in values[i]:
             if value and value != ".":
-                out.extend(_rows(annotation, str(value), record, pointers))
-    return pd.DataFrame(out, columns=list(COLUMNS))
+                yield from _read_value(annotation, str(value), record, pointers)
+
+
+def consequences(
+    ds: xr.Dataset,  # VCF Zarr dataset with attrs["vcf_header"]
+    variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers to read; None reads all
+    **options: Any,  # field and variant_allele, see `read_blocks`
+) -> Iterator[pd.DataFrame]:
+    """One tidy table for each block of records, columns `COLUMNS`, in the order of the file; memory is bounded.
+
+    Raises `NotFoundError` when there is no annotation."""
+    for entries in read_blocks(ds, variants, **options):
+        yield pd.DataFrame(entries, columns=list(COLUMNS))
 
 
 def consequence_table(
@@ -289,21 +328,29 @@ def consequence_table(
     **options: Any,  # see `consequences`
 ) -> pd.DataFrame:
     """The blocks of `consequences` as one table."""
-    blocks = list(consequences(ds, variants, **options))
-    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=list(COLUMNS))
+    entries = [entry for block in read_blocks(ds, variants, **options) for entry in block]
+    return pd.DataFrame(entries, columns=list(COLUMNS))
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #8016aaaf
-def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows for each stated allele, worst consequence first within a variant and allele."""
-    unstated = table["allele"] < 0
-    every = table[unstated]
-    every = every.loc[every.index.repeat(every["alts"])]
-    every = every.assign(allele=every.groupby(level=0).cumcount() + 1)
-    rows = pd.concat([table[~unstated], every]).assign(
-        _mane=lambda t: t["mane"] == "", _canonical=lambda t: ~t["canonical"].astype(bool),
-        _coding=lambda t: t["biotype"] != "protein_coding", _order=lambda t: t.index)
-    order = ["variant", "allele", "rank", "_mane", "_canonical", "_coding", "_order"]
-    return rows.sort_values(order).drop(columns=order[3:]).reset_index(drop=True)
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #855623b5
+def _before(one: Entry, other: Entry) -> bool:
+    """Whether `one` stands for a gene rather than `other`; of equals the first stays."""
+    if one.rank != other.rank:
+        return one.rank < other.rank
+    return ((one.mane == "", not one.canonical, one.biotype != "protein_coding")
+            < (other.mane == "", not other.canonical, other.biotype != "protein_coding"))
+
+
+def _best(entries: Iterable[Entry], by_gene: bool, limit: int) -> list[Entry]:
+    """The entry that stands for each variant, allele and (or not) gene, among those of at most this rank."""
+    best: dict[tuple[int, int, str], Entry] = {}
+    for entry in entries:
+        if entry.rank > limit or (by_gene and not entry.gene):
+            continue
+        for allele in (entry.allele,) if entry.allele > 0 else range(1, entry.alts + 1):
+            key = (entry.variant, allele, entry.gene if by_gene else "")
+            if key not in best or _before(entry, best[key]):
+                best[key] = entry if entry.allele == allele else entry._replace(allele=allele)
+    return sorted(best.values(), key=lambda e: (e.variant, e.allele, e.rank))
 
 
 def genes(
@@ -311,7 +358,7 @@ def genes(
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers; None reads all
     *,
     at_least: str | None = None,  # a term of SEVERITY: keep consequences as severe as this, or worse
-    **options: Any,  # see `consequences`
+    **options: Any,  # see `read_blocks`
 ) -> pd.DataFrame:
     """One row for each variant, ALT allele and gene, with that gene's worst consequence: the columns of the table.
 
@@ -319,18 +366,14 @@ def genes(
     if at_least is not None and at_least not in RANK:
         raise ParameterError(f"{at_least!r} is no consequence term", fix=f"Use one of {', '.join(RANK)}")
     limit = len(SEVERITY) if at_least is None else RANK[at_least]
-    kept = []
-    for table in consequences(ds, variants, **options):
-        some = table[(table["gene"] != "") & (table["rank"] <= limit)]
-        kept.append(_worst_first(some).drop_duplicates(["variant", "allele", "gene"]))
-    found = pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=list(COLUMNS))
-    return found.drop(columns=["alts"])
+    kept = [entry for block in read_blocks(ds, variants, **options) for entry in _best(block, True, limit)]
+    return pd.DataFrame(kept, columns=list(COLUMNS)).drop(columns=["alts"])
 
-# %% ../../nbs/library/3_variant/01_consequence.ipynb #5e320408
+# %% ../../nbs/library/3_variant/01_consequence.ipynb #35844067
 def worst_gene(
     ds: xr.Dataset,  # VCF Zarr dataset
     variants: NDArray[np.integer] | Sequence[int] | None = None,  # row numbers, increasing; None reads all
-    **options: Any,  # see `consequences`
+    **options: Any,  # see `read_blocks`
 ) -> xr.Dataset:
     """Worst consequence of every ALT and the gene it hits.
 
@@ -341,12 +384,12 @@ def worst_gene(
     shape = (len(rows), max(ds.sizes["alleles"] - 1, 1))
     arrays = {name: np.full(shape, "", dtype=np.dtypes.StringDType()) for name in ("gene", "consequence", "impact")}
     rank = np.full(shape, -1, dtype=np.int16)
-    for table in consequences(ds, None if variants is None else rows, **options):
-        best = _worst_first(table[table["rank"] < len(SEVERITY)]).drop_duplicates(["variant", "allele"])
-        at = (np.searchsorted(rows, best["variant"].to_numpy(dtype=np.int64)), best["allele"].to_numpy(dtype=np.int64) - 1)
-        rank[at] = best["rank"].to_numpy(dtype=np.int16)
+    for block in read_blocks(ds, None if variants is None else rows, **options):
+        best = _best(block, False, len(SEVERITY) - 1)
+        at = (np.searchsorted(rows, [e.variant for e in best]), np.array([e.allele - 1 for e in best], dtype=np.int64))
+        rank[at] = [e.rank for e in best]
         for name, array in arrays.items():
-            array[at] = best[name].to_numpy(dtype=object)
+            array[at] = [getattr(e, name) for e in best]
     dims = ("variants", "alt_alleles")
     text = {"source": SEVERITY_SOURCE, "units": ""}
     made: dict[str, Any] = {
