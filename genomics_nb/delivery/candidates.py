@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['EFFECT_COLUMNS', 'IMPACTS', 'MODE_ORDER', 'with_effects', 'mildest_term', 'carried_genes', 'effect', 'place',
-           'evidence', 'card', 'findings', 'mode_sections', 'short_list']
+           'change_of', 'evidence', 'card', 'count_findings', 'findings', 'detailed', 'mode_sections', 'short_list']
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #576dbab6
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #d9c36daf
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -30,9 +29,11 @@ from genomics_nb.delivery.document import (
     Text,
 )
 from .texts import Say
+from ..rare.inheritance import rows_to_annotate
+from ..store.pedigree import Pedigree
 from ..variant.consequence import SEVERITY, annotation_fields, genes
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #c1f2837f
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #8c7d66bd
 EFFECT_COLUMNS: Final = ("gene", "transcript", "consequence", "impact", "hgvs_c", "hgvs_p", "amino_acid_change", "mane")
 IMPACTS: Final = ("HIGH", "MODERATE", "LOW", "MODIFIER")
 
@@ -52,11 +53,11 @@ def with_effects(
     rows = []
     for variant, allele, gene in zip(candidates["variant"], candidates["allele"], named, strict=True):
         at = known.get((int(variant), int(allele))) or known.get((int(variant), -1), [])
-        best = next((r for r in at if r["gene"] == gene), at[0] if at and not gene else blank)
+        best = next((r for r in at if r["gene"] in gene.split(", ")), at[0] if at and not gene else blank)
         rows.append({name: str(best[name]) for name in EFFECT_COLUMNS} | {"gene": gene or str(best["gene"])})
     return candidates.assign(**pd.DataFrame(rows, columns=list(EFFECT_COLUMNS), index=candidates.index))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #21f242d0
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #a4b1cecb
 def mildest_term(
     impact: str,  # high, moderate, low or any
 ) -> str:
@@ -67,19 +68,17 @@ def mildest_term(
 
 def carried_genes(
     ds: xr.Dataset,  # served by the gate
-    person: str,  # pseudonym of the proband
+    pedigree: Pedigree,  # one family
     impact: str,  # weakest impact kept: high, moderate, low or any
 ) -> pd.DataFrame | None:
-    """Genes and consequences of the variants that a person carries, from `variant.consequence.genes`.
+    """Genes and consequences of the variants that the affected carry, from `variant.consequence.genes`.
 
     None where the file is not annotated."""
     if not annotation_fields(ds):
         return None
-    column = [str(sample) for sample in ds["sample_id"].values].index(person)
-    carried = (ds["call_genotype"].isel(samples=column) > 0).any("ploidy")
-    return genes(ds, np.flatnonzero(carried.values), at_least=mildest_term(impact))
+    return genes(ds, rows_to_annotate(ds, pedigree), at_least=mildest_term(impact))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #41a3b0e3
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #fec27411
 def effect(
     row: pd.Series,  # of `with_effects`
     say: Say,
@@ -99,24 +98,26 @@ def place(row: pd.Series) -> str:
     return f"{row['contig']}:{row['position']} {ref}>{alt}"
 
 
+def change_of(row: pd.Series) -> str:
+    """The change of the protein, else of the transcript; a frameshift's long tail is cut."""
+    change = str(row["hgvs_p"] or row["amino_acid_change"] or row["hgvs_c"])
+    return change if len(change) <= 32 else f"{change[:20]}…{change[-8:]}"
+
+
 def _title(row: pd.Series, say: Say) -> Inline:
     """Gene and, where there is one, the change of the protein or of the transcript."""
-    change = row["hgvs_p"] or row["amino_acid_change"] or row["hgvs_c"]
+    change = change_of(row)
     gene = Emphasis(row["gene"], "gene") if row["gene"] else Emphasis(say("candidates.no_gene"), "muted")
     return Inline([gene, Emphasis(change, "plain")] if change else [gene])
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #892b35e1
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #614de198
 def _number(value: Any, say: Say, digits: int = 0) -> str:
     return say.number(None if value is None or pd.isna(value) or value < 0 else float(value), digits)
 
 
-def _reads(value: Any, allele: int, say: Say) -> str:
-    """Reads of the reference and of this alternative allele, as `16 / 15`."""
-    if isinstance(value, str):
-        value = [float(part) for part in value.split(",")] if value.replace(",", "").isdigit() else None
-    if value is None or isinstance(value, float) or len(value) <= allele:
-        return "–"
-    return f"{_number(value[0], say)} / {_number(value[allele], say)}"
+def _reads(value: str | float | None, say: Say) -> str:
+    """Reads of the reference and of this alternative allele: `16,15` becomes `16 / 15`."""
+    return " / ".join(_number(int(part), say) for part in value.split(",")) if isinstance(value, str) else "–"
 
 
 def evidence(
@@ -131,20 +132,22 @@ def evidence(
     for person, role in members.items():
         if f"{person} GT" in row:
             rows.append([Inline([say(f"role.{role}"), Emphasis(person, "muted")]), Code(row[f"{person} GT"]),
-                         _reads(row[f"{person} AD"], int(row["allele"]), say), _number(row[f"{person} VAF"], say, 2),
+                         _reads(row[f"{person} AD"], say), _number(row[f"{person} VAF"], say, 2),
                          _number(row[f"{person} DP"], say), _number(row[f"{person} GQ"], say)])
     what = f"{row['gene'] or ''} {place(row)}".strip()
     return Table(say("candidates.evidence", what=what), columns, rows, quiet=True, fit=True)
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #48b8fb6c
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #d1065690
 def _facts(row: pd.Series, say: Say) -> Facts:
     transcripts = [Code(part, long=True) for part in (row["transcript"], row["mane"]) if part]
     change = row["hgvs_c"] if row["hgvs_p"] or row["amino_acid_change"] else ""
-    rarity = row.get("rarity")
+    rarity = str(row["rarity"])
+    if rarity.replace(".", "").replace("e-", "").isdigit():
+        rarity = rarity.replace(".", ",") if say.lang == "fr" else rarity
     return Facts([
         (say("candidates.coding"), Code(change, long=True) if change else None),
         (say("candidates.transcript"), Lines(transcripts) if transcripts else None),
-        (say("candidates.rarity"), say("candidates.not_assessed") if rarity in (None, "", "not assessed") else str(rarity)),
+        (say("candidates.rarity"), rarity),
         (say("candidates.filter"), str(row["filter"])),
     ])
 
@@ -155,7 +158,7 @@ def _grade(row: pd.Series, say: Say) -> Status:
     name = f"grade.{row['grade']}"
     return Status("watch" if row["grade"] == "low" else "note", say(name if say.has(name) else "answer.yes"))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #fd9d4330
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #ab0ad2eb
 def _body(row: pd.Series, members: Mapping[str, str], say: Say) -> list[object]:
     reasons = [reason for reason in row["reasons"] if reason]
     why: list[object] = [Text(say("candidates.reasons"), "label"), Bullets(reasons)] if reasons else []
@@ -177,25 +180,44 @@ def card(
              for (_, row), under in zip(rows.iterrows(), unders, strict=True)]
     return Card(gene, _grade(first, say), None, parts)
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #8408d6bb
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #2bdd13ad
 MODE_ORDER: Final = (
     "de_novo", "recessive", "compound", "x_recessive", "x_dominant", "dominant", "mitochondrial", "parental_mosaic"
 )
 
 
-def findings(
-    rows: pd.DataFrame,  # candidates of one mode and grade
-) -> list[pd.DataFrame]:
-    """One frame for each finding: a variant, or the variants of a pair; the most severe first, then by position."""
-    severity = {impact: rank for rank, impact in enumerate(IMPACTS)}
-    keys = [("pair", pair) if pd.notna(pair) else ("row", i) for i, pair in enumerate(rows["pair"])]
-    groups: dict[object, list[int]] = {}
-    for i, key in enumerate(keys):
-        groups.setdefault(key, []).append(i)
-    frames = [rows.iloc[indices] for indices in groups.values()]
-    return sorted(frames, key=lambda f: (max(severity.get(i, len(IMPACTS)) for i in f["impact"]), int(f["variant"].iloc[0])))
+def count_findings(
+    rows: pd.DataFrame,  # candidates
+) -> int:
+    """Findings among candidates: a pair counts once in its mode."""
+    paired = rows["pair"].ne("")
+    return int((~paired).sum()) + len(rows.loc[paired, ["mode", "pair"]].drop_duplicates())
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7c8fed3e
+
+def findings(
+    rows: pd.DataFrame,  # candidates of one mode
+    most: int | None = None,  # None: all
+) -> list[pd.DataFrame]:
+    """One frame for each finding, a variant or the variants of a pair: the most severe first, then by position."""
+    severity = {impact: rank for rank, impact in enumerate(IMPACTS)}
+    groups: dict[object, list[int]] = {}
+    for i, pair in enumerate(rows["pair"]):
+        groups.setdefault(("pair", pair) if pair else ("row", i), []).append(i)
+    impacts, variants = rows["impact"].to_numpy(), rows["variant"].to_numpy()
+    order = sorted(groups.values(), key=lambda g: (max(severity.get(impacts[i], len(IMPACTS)) for i in g), variants[g[0]]))
+    return [rows.iloc[indices] for indices in order[:most]]
+
+
+def detailed(
+    candidates: pd.DataFrame,  # from `with_effects`
+    most: int,  # findings for each mode and grade
+) -> pd.DataFrame:
+    """The candidates that a page shows in full."""
+    groups = candidates.groupby(["mode", candidates["grade"].eq("low")], sort=False, observed=True)
+    frames = [frame for _, rows in groups for frame in findings(rows, most)]
+    return pd.concat(frames) if frames else candidates.iloc[:0]
+
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7c5459ae
 def mode_sections(
     candidates: pd.DataFrame,  # from `with_effects`
     members: Mapping[str, str],  # person -> role
@@ -212,20 +234,21 @@ def mode_sections(
         if of_mode.empty:
             empty.append(say(f"mode.{mode}"))
         for low in (False, True):
-            found = findings(of_mode[of_mode["grade"].eq("low") == low])
+            rows_here = of_mode[of_mode["grade"].eq("low") == low]
+            found, count = findings(rows_here, most), count_findings(rows_here)
             if not found:
                 continue
             name = say(f"mode.{mode}")
             items: list[object] = [Text(say(f"rule.{mode}") + ".", "small")] if not low else []
-            items += [card(rows, members, say) for rows in found[:most]]
-            if len(found) > most:
-                items.append(Text(say.plural(len(found) - most, "candidates.more"), "small"))
+            items += [card(rows, members, say) for rows in found]
+            if count > most:
+                items.append(Text(say.plural(count - most, "candidates.more"), "small"))
             sections.append(Section(say("candidates.low_title", mode=name) if low else name, items, level=3))
     if empty:
         sections.append(Text(say("candidates.empty", modes=", ".join(empty)), "small"))
     return sections
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #6f0bc104
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #83099260
 def short_list(
     candidates: pd.DataFrame,  # from `with_effects`
     say: Say,
@@ -233,18 +256,19 @@ def short_list(
 ) -> Table | None:
     """High-grade candidates in one table, mode by mode; None where there is none."""
     rows: list[list[object]] = []
+    count = 0
     for mode in MODE_ORDER:
         high = candidates[(candidates["mode"] == mode) & ~candidates["grade"].eq("low")]
-        for frame in findings(high):
+        count += count_findings(high)
+        for frame in findings(high, most):
             first = frame.iloc[0]
             gene = Emphasis(first["gene"], "gene") if first["gene"] else Emphasis(say("candidates.no_gene"), "muted")
-            changes = [Lines([row["hgvs_p"] or row["amino_acid_change"] or row["hgvs_c"], Code(place(row))])
-                       for _, row in frame.iterrows()]
+            changes = [Lines([change_of(row), Code(place(row))]) for _, row in frame.iterrows()]
             effects = dict.fromkeys(effect(row, say) or "–" for _, row in frame.iterrows())
             rows.append([gene, say(f"mode.{mode}"), Lines(changes), Lines(list(effects))])
     if not rows:
         return None
     columns = [say("result.gene"), say("search.mode"), say("result.change"), say("result.effect")]
-    left = len(rows) - most
+    left = count - most
     note = say.plural(left, "result.more") if left > 0 else ""
     return Table(say("result.first_caption"), columns, rows[:most], note)

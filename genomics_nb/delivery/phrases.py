@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FAMILY', 'MODES', 'EFFECTS', 'QUALITY', 'RESULT', 'LIMITS', 'RARE_DISEASE']
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #87387133
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #fef27ec6
 FAMILY: dict[str, tuple[str, str]] = {
     "rare.title": ("Analyse génomique familiale", "Genome analysis of a family"),
     "rare.subtitle": ("Maladie rare : variants candidats par mode de transmission",
@@ -40,7 +40,7 @@ FAMILY |= {f"sex.{k}": v for k, v in {
     "aneuploidy suspected": ("aneuploïdie suspectée", "aneuploidy suspected"), "not assessed": ("non évalué", "not assessed"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #cce44bd4
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #121b398e
 FAMILY |= {
     "status.affected": ("atteint", "affected"),
     "status.unaffected": ("non atteint", "unaffected"),
@@ -74,7 +74,7 @@ MODES: dict[str, tuple[str, str]] = {
     "mode.dominant": ("Dominant", "Dominant"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #7675afda
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #71085754
 MODES |= {
     "rule.de_novo": ("Porté par l'enfant, référence appelée avec assurance chez les deux parents",
                      "Carried by the child, confidently called reference in both parents"),
@@ -102,7 +102,7 @@ MODES |= {
     "impact.modifier": ("non codant ou inconnu", "non-coding or unknown"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ca37449e
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #724da6fb
 FAMILY |= {f"relation.{k}": v for k, v in {
     "parent-child": ("parent et enfant", "parent and child"),
     "full siblings": ("frères et sœurs", "full siblings"),
@@ -118,7 +118,7 @@ FAMILY |= {f"relation.{k}": v for k, v in {
     "unrelated": ("non apparentés", "unrelated"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #f708414a
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #bfc585a2
 EFFECTS: dict[str, tuple[str, str]] = {f"so.{k}": v for k, v in {
     "transcript_ablation": ("perte du transcrit", "transcript ablation"),
     "splice_acceptor_variant": ("site accepteur d'épissage", "splice acceptor"),
@@ -151,7 +151,7 @@ EFFECTS |= {f"so.{k}": v for k, v in {
     "intergenic_variant": ("intergénique", "intergenic"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #47cda22f
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #4fec18fe
 QUALITY: dict[str, tuple[str, str]] = {
     "quality.title": ("Qualité des données de la famille", "Quality of the family's data"),
     "quality.lead_good": ("Les contrôles évalués sont conformes.", "All checks that could be made are as expected."),
@@ -182,7 +182,7 @@ QUALITY: dict[str, tuple[str, str]] = {
     "quality.declared": ("Lien déclaré", "Declared relation"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #42b79631
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #39abe1f8
 QUALITY |= {
     "quality.kinship": ("Coefficient de parenté", "Kinship coefficient"),
     "quality.expected": ("Attendu", "Expected"),
@@ -221,7 +221,7 @@ QUALITY |= {
     "stat.hom_alt_ref_share": ("Lectures de référence chez les homozygotes", "Reference reads in homozygotes"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ac6a97d9
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #899e2f68
 RESULT: dict[str, tuple[str, str]] = {
     "result.title": ("L'essentiel", "In brief"),
     "result.lead.one": ("{n} variant candidat retenu chez {proband}.", "{n} candidate variant retained in {proband}."),
@@ -235,6 +235,19 @@ RESULT: dict[str, tuple[str, str]] = {
         "Un résultat sans candidat n'exclut pas une cause génétique.",
         "Variants are sorted by their inheritance in the family. Their ACMG class is not computed in this version. "
         "A result without a candidate does not exclude a genetic cause.",
+    ),
+    "result.cut.one": ("{n} candidat de plus n'est ni compté ni listé : affinez les filtres.",
+                       "{n} more candidate is neither counted nor listed: narrow the filters."),
+    "result.cut.many": ("{n} candidats de plus ne sont ni comptés ni listés : affinez les filtres.",
+                        "{n} more candidates are neither counted nor listed: narrow the filters."),
+}
+
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a98693c3
+RESULT |= {
+    "result.rarity": ("Rareté non évaluée", "Rarity not assessed"),
+    "result.rarity_more": (
+        "Aucune base de fréquences n'a été donnée. La plupart de ces variants sont sans doute fréquents en population.",
+        "No frequency base was given. Most of these variants are probably common in the population.",
     ),
     "result.high": ("{n} de haut grade", "{n} of high grade"),
     "result.low": ("{n} de bas grade", "{n} of low grade"),
@@ -256,7 +269,7 @@ RESULT: dict[str, tuple[str, str]] = {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #8c6ff3c0
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c82f8ddc
 RESULT |= {
     "candidates.title": ("Variants candidats par mode", "Candidate variants by mode"),
     "candidates.none": ("Aucun variant ne répond à ce mode dans ce qui a été évalué.",
@@ -283,9 +296,9 @@ RESULT |= {
     "candidates.reasons": ("Pourquoi", "Why"),
     "candidates.no_gene": ("gène non annoté", "gene not annotated"),
     "candidates.pair": ("Couple {n}", "Pair {n}"),
-    "candidates.not_assessed": ("non évaluée", "not assessed"),
     "plots.title": ("Vue d'ensemble", "Overview"),
-    "plots.genome": ("Position des candidats sur les chromosomes.", "Where the candidates lie on the chromosomes."),
+    "plots.genome": ("Position, sur les chromosomes, des candidats détaillés plus haut.",
+                     "Where the candidates detailed above lie on the chromosomes."),
     "plots.genome_alt": ("Chromosomes dessinés à l'échelle, avec {n} candidats : {where}.",
                          "Chromosomes drawn to scale, with {n} candidates: {where}."),
     "plots.balance": (
@@ -296,7 +309,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #278f21f6
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #e78d8a75
 RESULT |= {
     "plots.balance_alt": ("Histogramme de la balance allélique des hétérozygotes et {n} candidats : {values}.",
                           "Histogram of the allele balance of heterozygotes and {n} candidates: {values}."),
@@ -327,7 +340,7 @@ LIMITS: dict[str, tuple[str, str]] = {
     "limits.gene": ("Gène et effet prédit", "Gene and predicted effect"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c68a47a0
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #dc531b4b
 LIMITS |= {
     "limits.no_reader": ("Cette version ne lit que les substitutions et les petites insertions ou délétions.",
                          "This version reads only substitutions and small insertions or deletions."),
@@ -359,5 +372,5 @@ LIMITS |= {
                         "Fields not served, for they count other persons: {fields}."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #828d027e
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6d10b9fd
 RARE_DISEASE: dict[str, tuple[str, str]] = {**FAMILY, **MODES, **EFFECTS, **QUALITY, **RESULT, **LIMITS}

@@ -6,7 +6,7 @@
 __all__ = ['MENDELIAN_LIMIT', 'roles', 'masthead', 'family_section', 'FamilyQuality', 'verdict', 'quality_section', 'brief',
            'overview', 'Scope', 'limits_section']
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #4292feed
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #c319d1aa
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import xarray as xr
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from ..core.reference import CONTIG_LENGTHS, bare_contig
-from .candidates import MODE_ORDER, findings, short_list
+from .candidates import MODE_ORDER, count_findings, detailed, short_list
 from genomics_nb.delivery.document import (
     Bullets,
     Column,
@@ -43,7 +43,7 @@ from ..store.case import Case, HpoTerm
 from ..store.pedigree import Pedigree
 from ..variant.consequence import annotation_fields
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #d21617fc
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #47481ea8
 def roles(
     pedigree: Pedigree,
     proband: str,  # pseudonym
@@ -59,7 +59,7 @@ def roles(
     order = ("proband", "father", "mother", "sibling", "child", "relative")
     return dict(sorted(found.items(), key=lambda item: order.index(item[1])))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #2288059c
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bf7f028b
 def masthead(
     case: Case,
     served: Mapping[str, Any],  # attributes of the dataset that the gate served
@@ -76,7 +76,7 @@ def masthead(
         (say("rare.date"), say.date(when)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #df09c739
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #7434ddbe
 def _terms(terms: Sequence[HpoTerm], say: Say) -> object:
     if not terms:
         return Emphasis(say("family.none"), "muted")
@@ -102,16 +102,16 @@ def _members_table(pedigree: Pedigree, members: Mapping[str, str], served: Mappi
     columns = [say(f"family.{name}") for name in ("person", "sex", "status", "data")]
     return Table(say("family.caption"), columns, rows)
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a854bb96
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #21bc478f
 def _modes_table(counts: pd.DataFrame, shown: pd.DataFrame, say: Say) -> Table:
     """`counts`: index mode, columns yes_high, yes_low, indeterminate; `shown`: the candidates of the page."""
     rows: list[list[object]] = []
     for mode in MODE_ORDER:
         if mode in counts.index:
-            here = findings(shown[shown["mode"] == mode])
+            here = count_findings(shown[shown["mode"] == mode])
             name = Lines([say(f"mode.{mode}"), Emphasis(say(f"rule.{mode}"), "aside")])
             rows.append([name, say.number(counts.loc[mode, "yes_high"] + counts.loc[mode, "yes_low"]),
-                         say.number(counts.loc[mode, "indeterminate"]), say.number(len(here))])
+                         say.number(counts.loc[mode, "indeterminate"]), say.number(here)])
     columns: list[Column | str] = [say("search.mode")]
     columns += [Column(say(f"search.{name}"), numeric=True) for name in ("yes", "open", "shown")]
     return Table(say("search.caption"), columns, rows, say("search.note"))
@@ -137,7 +137,7 @@ def family_section(
     return Section(say("family.title"), [question, Stack([drawing, _members_table(pedigree, members, served, say)], side="right"),
                                          _modes_table(counts, shown, say)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #771a35d1
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #5f791c4f
 MENDELIAN_LIMIT: Final = 0.02  # share of assessed sites; the project's own: a wrong parent gives several times as much
 
 
@@ -172,7 +172,7 @@ class FamilyQuality:
         """`bad` where identity disagrees, `watch` where anything calls for a look, else `good`."""
         return "bad" if self.identity_disagrees else "watch" if self.remarks(say) else "good"
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #5d11707a
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #52dc26f9
 _LEVELS: Final[dict[str, Level]] = {
     "ok": "good", "low": "watch", "high": "watch", "not assessed": "unknown", "agrees": "good", "disagrees": "bad",
     "review": "watch", "consistent": "good", "inconsistent": "bad", "too few sites": "unknown",
@@ -198,7 +198,7 @@ def _norm(statistic: str, low: float, high: float, say: Say) -> str:
         return say("quality.between", **texts)
     return say("quality.least", **texts) if "low" in texts else say("quality.most", **texts) if texts else say("quality.no_norm")
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b5af90a8
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #08ca5015
 def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     people = [person for person in members if person in quality.statistics.index]
     rows: list[list[object]] = []
@@ -220,7 +220,7 @@ def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) ->
     columns = [say("quality.indicator"), say("quality.norm"), *(f"{say(f'role.{members[p]}')} {p}" for p in people)]
     return Table(say("quality.caption"), columns, rows, say("quality.norms_note", sources=say.join(sources)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #df796e69
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bc549e29
 def _sex_table(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     rows = [[_person(row.sample, members, say), say(f"sex.{row.declared}"), say(f"sex.{row.inferred}"), verdict(row.verdict, say)]
             for row in quality.sex.itertuples()]
@@ -251,7 +251,7 @@ def _mendelian_table(quality: FamilyQuality, members: Mapping[str, str], say: Sa
     columns.append(say("quality.verdict"))
     return Table(say("quality.mendel_caption"), columns, rows, say("quality.mendel_note", limit=say.percent(MENDELIAN_LIMIT, 0)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #3eca4220
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #96f6b5ef
 def quality_section(
     quality: FamilyQuality,
     members: Mapping[str, str],  # person -> role
@@ -275,13 +275,13 @@ def quality_section(
     return Section(say("quality.title"), [Notice(level, lead), _indicators(quality, members, say), plots,
                                           Section(say("quality.relation"), identity, level=3)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #2ae5df3d
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a840cf7d
 def _tiles(candidates: pd.DataFrame, quality: FamilyQuality, say: Say) -> Tiles:
     """One number for each mode that matters most, and the verdict on the data."""
     tiles: list[tuple[object, str, object]] = []
     for mode in ("de_novo", "recessive", "compound", "x_recessive"):
         rows = candidates[candidates["mode"] == mode]
-        high, low = (len(findings(rows[rows["grade"].eq("low") == grade])) for grade in (False, True))
+        high, low = (count_findings(rows[rows["grade"].eq("low") == grade]) for grade in (False, True))
         remark = say("result.pairs") if mode == "compound" else say("result.high", n=high)
         tiles.append((say.number(high + low), say(f"mode.{mode}"), f"{remark}, {say('result.low', n=low)}" if low else remark))
     level = quality.level(say)
@@ -295,27 +295,35 @@ def brief(
     quality: FamilyQuality,
     proband: str,
     say: Say,
+    rarity: bool = True,  # whether a population base was given
+    left_out: Mapping[str, int] | None = None,  # mode -> candidates beyond the limit of the table
 ) -> Section:
     """The result in a sentence, in numbers and in a short list; or that the interpretation is suspended."""
     proposal = Notice("note", say("result.proposal"), say("result.proposal_more"))
     if quality.identity_disagrees:
         return Section(say("result.title"), [Notice("bad", say("result.stopped"), say("result.stopped_more")), proposal])
-    count = sum(len(findings(candidates[candidates["mode"] == mode])) for mode in MODE_ORDER)
+    count = count_findings(candidates)
     lead = say.plural(count, "result.lead", proband=proband) if count else say("result.none", proband=proband)
     short = short_list(candidates, say)
-    listed = [short] if short else []
+    listed: list[object] = [short] if short else []
+    if left_out:
+        listed.insert(0, Notice("watch", say.plural(sum(left_out.values()), "result.cut")))
+    if count and not rarity:
+        listed.insert(0, Notice("watch", say("result.rarity"), say("result.rarity_more")))
     return Section(say("result.title"), [Text(lead, "lead"), _tiles(candidates, quality, say), *listed, proposal])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #fcf76ab8
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #0b500aad
 def overview(
     candidates: pd.DataFrame,  # from `candidates.with_effects`
     qc: xr.Dataset,  # population.qc.sample_qc, loaded
     build: str,
     proband: str,
     say: Say,
+    most: int = 12,  # findings drawn for each mode and grade: those that the page shows in full
 ) -> Section:
     """Where the candidates lie, and whether their reads look like a heterozygote's."""
-    drawn = candidates.assign(vaf=candidates.get(f"{proband} VAF", np.nan))
+    drawn = detailed(candidates, most)
+    drawn = drawn.assign(vaf=drawn.get(f"{proband} VAF", np.nan))
     lengths = CONTIG_LENGTHS.get(build, {}) or CONTIG_LENGTHS["GRCh38"]
     told = "; ".join(f"{r.gene or r.contig} {r.contig}:{r.position}" for r in drawn.head(20).itertuples()) or "–"
     row = [str(name) for name in qc["sample_id"].values].index(proband)
@@ -327,7 +335,7 @@ def overview(
                say("plots.balance_alt", n=len(drawn), values=shares)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #8848ced3
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #66bb7d0c
 @dataclass(frozen=True)
 class Scope:
     """What the run could look at."""
