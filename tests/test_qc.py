@@ -151,6 +151,22 @@ def test_a_dataset_without_genotypes_is_refused_in_one_line() -> None:
     assert "\n" not in str(caught.value) and caught.value.exit_code == 2
 
 
+def test_a_woman_is_not_worse_called_for_having_no_y() -> None:
+    ds = dataset(4, 2)
+    ds["contig_id"] = ("contigs", np.array(["1", "Y"]))
+    ds["variant_contig"][2:] = 1
+    ds["variant_position"][:] = 10_000_000
+    ds["call_genotype"][2:, 0] = -1
+    assert sample_qc(ds).sample_call_rate.values.tolist() == [1.0, 1.0]
+
+
+def test_reads_of_any_width_are_used_and_a_depth_of_several_values_is_none() -> None:
+    width = {"call_AD": (("variants", "samples", "FORMAT_AD_dim"), np.full((6, 2, 3), 20)),
+             "call_DP": (("variants", "samples", "FORMAT_DP_dim"), np.full((6, 2, 2), 20))}
+    table = qc_table(sample_qc(dataset(**width)).load())
+    assert table["het_balance"].tolist() == [0.5, 0.5] and table["mean_depth"].isna().all()
+
+
 def test_chunks_in_any_dimension_change_nothing() -> None:
     rng = np.random.default_rng(0)
     ds = dataset(200, 5)

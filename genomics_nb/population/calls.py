@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['KINDS', 'NONE', 'TRANSITION', 'TRANSVERSION', 'INSERTION', 'DELETION', 'OTHER', 'CACHE', 'GENOTYPES', 'MISSING',
            'HALF', 'HOM_REF', 'HET', 'HOM_ALT', 'HAP_REF', 'HAP_ALT', 'REGIONS', 'DEPTH_BINS', 'QUALITY_BINS',
-           'BALANCE_BINS', 'MIN_QUALITY', 'MIN_READS', 'SKIPPED', 'AUTOSOME', 'LAYOUT', 'WIDTH', 'allele_kind',
+           'BALANCE_BINS', 'MIN_QUALITY', 'MIN_READS', 'SKIPPED', 'AUTOSOME', 'LAYOUT', 'WIDTH', 'NDIM', 'allele_kind',
            'allele_kinds', 'classify_reference', 'count_block', 'count_block_reference', 'count_calls', 'pass_filter']
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #1a4b5607
+# %% ../../nbs/library/2_population/00_calls.ipynb #4fd160ee
 from typing import Any, Final
 
 import dask.array as da
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..core.reference import Build, Region, region_class
 from ..core.types import InputError
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #6903bb37
+# %% ../../nbs/library/2_population/00_calls.ipynb #038c0d3c
 KINDS: Final = ("none", "transition", "transversion", "insertion", "deletion", "other")
 NONE, TRANSITION, TRANSVERSION, INSERTION, DELETION, OTHER = range(len(KINDS))
 
@@ -49,7 +49,7 @@ def allele_kind(
         return TRANSITION
     return TRANSVERSION if len(ref + alt) == 2 and {*ref, *alt} <= set("ACGT") else OTHER
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #1b52ce61
+# %% ../../nbs/library/2_population/00_calls.ipynb #110bff57
 _BASE: Final = {base: code for code, base in enumerate("AGCT")}
 _CODE: Final = np.full(128, -1, dtype=np.int8)
 for _base, _number in _BASE.items():
@@ -81,7 +81,7 @@ def allele_kinds(
             kinds[row, k] = allele_kind(str(text[row, 0]), str(text[row, k]))
     return kinds
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #77b83dfa
+# %% ../../nbs/library/2_population/00_calls.ipynb #1dfb4174
 CACHE: Final = __name__ != "__main__"  # a kernel run in a notebook must see the cells as they are now, so it is compiled anew
 GENOTYPES: Final = ("missing", "half", "hom_ref", "het", "hom_alt", "hap_ref", "hap_alt")
 MISSING, HALF, HOM_REF, HET, HOM_ALT, HAP_REF, HAP_ALT = range(len(GENOTYPES))
@@ -112,7 +112,7 @@ def _classify(gt: Any, v: int, s: int) -> tuple[int, int]:
         return (HOM_ALT if alt else HOM_REF), alt
     return HET, alt
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #e2d135d1
+# %% ../../nbs/library/2_population/00_calls.ipynb #e92d297c
 def classify_reference(
     gt: NDArray[np.integer],  # (variants, samples, ploidy), -1 missing, -2 padding
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -127,7 +127,7 @@ def classify_reference(
         [MISSING, HALF, HAP_REF, HAP_ALT, HET, HOM_REF], HOM_ALT)
     return kind, np.where((kind == MISSING) | (kind == HALF) | (lowest_alt == 1 << 30), 0, lowest_alt)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #294549a1
+# %% ../../nbs/library/2_population/00_calls.ipynb #b3137838
 REGIONS: Final = tuple(region.name.lower() for region in Region)
 DEPTH_BINS, QUALITY_BINS, BALANCE_BINS = 128, 100, 25  # the last bin of depth and quality holds all that is higher
 MIN_QUALITY: Final = 20  # GQ of a confident call; gnomAD's adj (Karczewski 2020, doi:10.1038/s41586-020-2308-7)
@@ -148,7 +148,7 @@ LAYOUT: Final = {
 }
 WIDTH: Final = sum(int(np.prod(shape)) for shape in LAYOUT.values())
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #667af1da
+# %% ../../nbs/library/2_population/00_calls.ipynb #05b30a0b
 @numba.njit(nogil=True, cache=CACHE)
 def _count_reads(gt: Any, v: int, s: int, code: int, alt: int, single: bool, reads: Any, min_reads: int,
                  balance: Any, balance_histogram: Any, hom_alt_reads: Any) -> None:
@@ -170,7 +170,7 @@ def _count_reads(gt: Any, v: int, s: int, code: int, alt: int, single: bool, rea
         hom_alt_reads[s, 0] += ref_reads
         hom_alt_reads[s, 1] += total
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #a5086a3e
+# %% ../../nbs/library/2_population/00_calls.ipynb #4c6ec57e
 @numba.njit(nogil=True, cache=CACHE)
 def _count(gt: Any, kinds: Any, region: Any, depth: Any, quality: Any, reads: Any, min_quality: int, min_reads: int,
            out: Any) -> None:
@@ -201,7 +201,7 @@ def _count(gt: Any, kinds: Any, region: Any, depth: Any, quality: Any, reads: An
             if has_reads and r == AUTOSOME and alt > 0:
                 _count_reads(gt, v, s, code, alt, single, reads, min_reads, balance, balance_bins, hom_alt_reads)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #9e23a76b
+# %% ../../nbs/library/2_population/00_calls.ipynb #d6193dc2
 def count_block(
     gt: NDArray[np.integer],  # (variants, samples, ploidy)
     kinds: NDArray[np.uint8],  # (variants, alleles), from `allele_kinds`
@@ -228,7 +228,7 @@ def _integers(values: NDArray[np.number] | None, ndim: int) -> NDArray[np.int32]
         values = np.where(np.isfinite(values), values, -1)
     return values.astype(np.int32, copy=False)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #8f33e6c1
+# %% ../../nbs/library/2_population/00_calls.ipynb #ca99dfd0
 def count_block_reference(
     gt: NDArray[np.integer],  # as for `count_block`, and so for the others
     kinds: NDArray[np.uint8],
@@ -270,13 +270,16 @@ def count_block_reference(
         rows.append(cells)
     return np.array(rows, dtype=np.int64).reshape(gt.shape[1], WIDTH)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #bf698e69
+# %% ../../nbs/library/2_population/00_calls.ipynb #36a04ef8
+NDIM: Final = {"depth": 2, "quality": 2, "reads": 3}  # a header may declare DP with several values: that is no depth
+
+
 def _aligned(
     ds: xr.Dataset,  # the dataset
-    names: dict[str, str],  # role -> variable name; those that the dataset lacks are left out
+    names: dict[str, str],  # role -> variable name; those that the dataset lacks, or has in another shape, are left out
 ) -> dict[str, da.Array]:
     """The variables as dask arrays whose row and sample chunks agree and whose other dimensions are whole."""
-    found = {role: name for role, name in names.items() if name in ds}
+    found = {role: name for role, name in names.items() if name in ds and ds[name].ndim == NDIM.get(role, ds[name].ndim)}
     picked = ds[list(found.values())]
     whole = {d: -1 for d in picked.dims if d not in ("variants", "samples")}
     picked = picked.chunk(whole).unify_chunks()
@@ -296,7 +299,7 @@ def _region_block(contig: NDArray[np.integer], position: NDArray[np.integer], se
 def _count_one(gt: Any, kinds: Any, region: Any, depth: Any, quality: Any, reads: Any, **options: int) -> NDArray[np.int64]:
     return count_block(gt, kinds, region, depth, quality, reads, **options)[None]
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #aedb9963
+# %% ../../nbs/library/2_population/00_calls.ipynb #20a5fc4d
 def count_calls(
     ds: xr.Dataset,  # VCF Zarr dataset
     *,
@@ -326,14 +329,14 @@ def count_calls(
                            build=build or ds.attrs.get("genome_build", "unknown"), dtype=np.uint8)
     kinds = da.map_blocks(_kinds_block, x["allele"], dtype=np.uint8, meta=np.empty((0, 0), np.uint8))
     optional = [(x.get(role), index if role in x else None) for role, index in
-                (("depth", "vs"), ("quality", "vs"), ("reads", "vsa"))]
+                (("depth", "vs"), ("quality", "vs"), ("reads", "vsr"))]
     counted = da.blockwise(
         _count_one, "vsc", x["gt"], "vsp", kinds, "va", region, "v", *[part for pair in optional for part in pair],
         new_axes={"c": WIDTH}, adjust_chunks={"v": 1}, concatenate=True, dtype=np.int64,
         meta=np.empty((0, 0, 0), np.int64), min_quality=min_quality, min_reads=min_reads)
     return _unpack(counted.sum(axis=0), ds)
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #4528ecd5
+# %% ../../nbs/library/2_population/00_calls.ipynb #59afea65
 _DIMS: Final = {
     "calls": ("region", "genotype", "kind"), "confident": ("region", "genotype"), "depth": ("region", "sum"),
     "quality": ("sum",), "balance": ("read",), "hom_alt_reads": ("read",), "depth_histogram": ("depth_bin",),
@@ -358,7 +361,7 @@ def _unpack(total: da.Array, ds: xr.Dataset) -> xr.Dataset:
     counters = xr.Dataset(out, coords=labels)
     return counters.assign(sample_id=ds["sample_id"]) if "sample_id" in ds else counters
 
-# %% ../../nbs/library/2_population/00_calls.ipynb #16e2aab4
+# %% ../../nbs/library/2_population/00_calls.ipynb #45e45c19
 def pass_filter(
     ds: xr.Dataset,  # dataset with `variant_filter` (variants, filters) and `filter_id` (filters)
     *,

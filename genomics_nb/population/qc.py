@@ -7,7 +7,7 @@ __all__ = ['STATISTICS', 'Assay', 'Lang', 'EXPECTED', 'FEW', 'sample_qc', 'sampl
            'new_figure', 'style', 'label_points', 'localised', 'plot_depth', 'plot_quality', 'plot_allele_balance',
            'plot_call_rate', 'plot_ratios']
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #1c3ef098
+# %% ../../nbs/library/2_population/01_qc.ipynb #69d7d485
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from .calls import DEPTH_BINS, GENOTYPES, QUALITY_BINS, count_calls
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #e4449ccd
+# %% ../../nbs/library/2_population/01_qc.ipynb #b0538f9f
 def _ratio(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
     """part / whole, NaN where nothing was counted."""
     return part / whole.where(whole > 0)
@@ -31,7 +31,8 @@ def _ratio(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
 _COUNT_SOURCE: Final = "counted from call_genotype; VCF Zarr 0.4"
 # name -> (long name, units, source)
 STATISTICS: Final = {
-    "sample_call_rate": ("share of records with a complete call", "1", "Anderson 2010, doi:10.1038/nprot.2010.116"),
+    "sample_call_rate": ("share of records outside the Y chromosome with a complete call", "1",
+                         "Anderson 2010, doi:10.1038/nprot.2010.116"),
     "sample_ti_tv": ("transitions / transversions among calls that carry an ALT", "1", "DePristo 2011, doi:10.1038/ng.806"),
     "sample_het_hom_ratio": ("heterozygous / homozygous ALT calls, autosomes", "1",
                              "Wang 2015, doi:10.1093/bioinformatics/btu668"),
@@ -44,7 +45,7 @@ STATISTICS: Final = {
                                  "after the idea of Jun 2012, doi:10.1016/j.ajhg.2012.09.004"),
 }
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #96888ec1
+# %% ../../nbs/library/2_population/01_qc.ipynb #545e3da1
 def _counts(calls: xr.DataArray) -> dict[str, xr.DataArray]:
     """The plain counts of each sample from the table of calls."""
     by_class = calls.sum(("region", "kind"))
@@ -57,7 +58,7 @@ def _counts(calls: xr.DataArray) -> dict[str, xr.DataArray]:
         counts[f"sample_n_{name}"] = carrying.sel(kind=kinds).sum("kind")
     return counts
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #c1f08afe
+# %% ../../nbs/library/2_population/01_qc.ipynb #1b734323
 def sample_qc(
     ds: xr.Dataset,  # VCF Zarr dataset
     *,
@@ -74,11 +75,12 @@ def sample_qc(
     calls = counters["call_counts"]
     counts = _counts(calls)
     autosome = calls.sel(region="autosome").sum("kind")
+    not_y = calls.drop_sel(region=["y_par", "y_nonpar"]).sum(("region", "kind"))
     bins = counters["sample_balance_histogram"]
     outside = bins.where((bins.balance_bin < 0.2) | (bins.balance_bin > 0.8), 0).sum("balance_bin")
     depth = counters["depth_sums"].sum("region")
     pairs = {
-        "sample_call_rate": (counts["sample_n_called"], calls.sum(("region", "genotype", "kind"))),
+        "sample_call_rate": (not_y.sel(genotype=list(GENOTYPES[2:])).sum("genotype"), not_y.sum("genotype")),
         "sample_ti_tv": (counts["sample_n_transition"], counts["sample_n_transversion"]),
         "sample_het_hom_ratio": (autosome.sel(genotype="het"), autosome.sel(genotype="hom_alt")),
         "sample_mean_depth": (depth.sel(sum="total"), depth.sel(sum="values")),
@@ -94,7 +96,7 @@ def sample_qc(
         made[name] = _ratio(part, whole).assign_attrs(long_name=long_name, units=units, source=source)
     return counters.assign({name: value.drop_vars(set(value.coords) - {"sample_id"}) for name, value in made.items()})
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #0f06158e
+# %% ../../nbs/library/2_population/01_qc.ipynb #2c54e5f4
 _COLUMNS: Final = (
     "sample_call_rate", "sample_n_called", "sample_n_het", "sample_n_hom_alt", "sample_het_hom_ratio", "sample_ti_tv",
     "sample_n_snv", "sample_n_indel", "sample_mean_depth", "sample_mean_quality", "sample_het_balance",
@@ -118,7 +120,7 @@ def qc_table(
     columns = {name.removeprefix("sample_"): np.asarray(qc[name].values) for name in _COLUMNS}
     return pd.DataFrame(columns, index=pd.Index(sample_names(qc), name="sample"))
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #931c9b4d
+# %% ../../nbs/library/2_population/01_qc.ipynb #004a4efa
 Assay = Literal["genome", "exome"]
 Lang = Literal["en", "fr"]
 
@@ -162,7 +164,7 @@ EXPECTED: Final = (
                                                       "seuil interne : les erreurs seules donnent 0,001 à 0,004"))),
 )
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #969a7683
+# %% ../../nbs/library/2_population/01_qc.ipynb #0be6a334
 def qc_verdicts(
     qc: xr.Dataset,  # from `sample_qc`
     assay: Assay | None = None,  # what was sequenced; None: not stated
@@ -183,7 +185,7 @@ def qc_verdicts(
                              e.source[lang == "fr"]))
     return pd.DataFrame(rows, columns=["sample", "statistic", "value", "low", "high", "verdict", "source"])
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #b5d83c05
+# %% ../../nbs/library/2_population/01_qc.ipynb #98bc4580
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
@@ -209,7 +211,7 @@ def style(
     """Colour, line style and marker of one sample."""
     return {"color": _COLOURS[index % FEW], "linestyle": _LINES[index % FEW], "marker": _MARKERS[index % FEW]}
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #1102bde8
+# %% ../../nbs/library/2_population/01_qc.ipynb #85af1a8f
 def label_points(
     ax: Axes,  # axes whose limits are set
     x: Sequence[float],  # positions in data units
@@ -235,7 +237,7 @@ def localised(
     """The text with a decimal comma in French."""
     return re.sub(r"(?<=\d)\.(?=\d)", ",", text) if lang == "fr" else text
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #c33c86f4
+# %% ../../nbs/library/2_population/01_qc.ipynb #783e18dd
 _TEXT: Final = {
     "call_rate": ("Call rate (%)", "Taux d’appel (%)"),
     "samples": ("Number of samples", "Nombre d’échantillons"),
@@ -279,7 +281,7 @@ def _histogram(qc: xr.Dataset, variable: str, x: np.ndarray, labels: tuple[str, 
     ax.set_ylim(bottom=0)
     return figure, ax
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #44b0938d
+# %% ../../nbs/library/2_population/01_qc.ipynb #92627a70
 def plot_depth(
     qc: xr.Dataset,  # from `sample_qc`
     lang: Lang = "en",  # language of the labels
@@ -311,7 +313,7 @@ def plot_allele_balance(
     ax.set_xlim(0, 1)
     return figure
 
-# %% ../../nbs/library/2_population/01_qc.ipynb #895bc495
+# %% ../../nbs/library/2_population/01_qc.ipynb #1ccc015b
 def _points(ax: Axes, qc: xr.Dataset, statistic: str, lang: Lang, scale: float, expected: Expected | None) -> None:
     """One statistic of every sample as points (few) or a histogram (many), with the expected range dashed."""
     values = scale * qc_table(qc)[statistic].to_numpy(dtype=float)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LIMITS', 'SexLimits', 'sex_evidence', 'decide_sex', 'infer_sex', 'check_sex', 'plot_sex']
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #05578671
+# %% ../../nbs/library/2_population/02_sex.ipynb #94222171
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +20,7 @@ from ..core.types import ParameterError
 from .calls import GENOTYPES
 from .qc import Lang, label_points, localised, new_figure, sample_names
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #45fe727d
+# %% ../../nbs/library/2_population/02_sex.ipynb #154b4645
 @dataclass(frozen=True)
 class SexLimits:
     """Limits of the two measures. Each is a house decision; the reasons stand in this notebook."""
@@ -36,7 +36,7 @@ LIMITS: Final = SexLimits()
 _CALLED: Final = list(GENOTYPES[2:])
 _CARRIERS: Final = ["het", "hom_alt", "hap_alt"]
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #1c7a9a10
+# %% ../../nbs/library/2_population/02_sex.ipynb #fcf65dc4
 def sex_evidence(
     qc: xr.Dataset,  # from `sample_qc`
 ) -> xr.Dataset:
@@ -64,7 +64,7 @@ def sex_evidence(
     evidence = xr.Dataset(variables)
     return evidence.assign(sample_id=qc["sample_id"]) if "sample_id" in qc else evidence
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #ff276a42
+# %% ../../nbs/library/2_population/02_sex.ipynb #8693a0be
 _REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "few_x": ("{x_sites} informative X sites, {sites} are needed", "{x_sites} sites informatifs sur X, il en faut {sites}"),
     "XX": ("X het share {x:.2f}, Y call rate {y:.2f}", "part d’hétérozygotes sur X {x:.2f}, taux d’appel sur Y {y:.2f}"),
@@ -102,7 +102,7 @@ def decide_sex(
         return ("XY", "XY") if present else ("aneuploidy suspected", "X0")
     return ("aneuploidy suspected", "XXY") if present else ("XX", "XX")
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #4d75b299
+# %% ../../nbs/library/2_population/02_sex.ipynb #e5f99c4c
 def infer_sex(
     qc: xr.Dataset,  # from `sample_qc`
     *,
@@ -127,7 +127,7 @@ def infer_sex(
         sample_sex=("samples", np.array(answers, dtype=object), {"long_name": "sex chromosomes by genotype", **text}),
         sample_sex_reason=("samples", np.array(reasons, dtype=object), {"long_name": "why", **text}))
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #bc4e608a
+# %% ../../nbs/library/2_population/02_sex.ipynb #fb9044a7
 _DECLARED: Final = {"male": "XY", "1": "XY", "xy": "XY", "m": "XY", "female": "XX", "2": "XX", "xx": "XX", "f": "XX",
                     "unknown": "", "0": "", "": "", "none": ""}
 
@@ -157,7 +157,7 @@ def check_sex(
         rows.append((sample, name, inferred, verdict, str(sex["sample_sex_reason"].values[i])))
     return pd.DataFrame(rows, columns=["sample", "declared", "inferred", "verdict", "reason"])
 
-# %% ../../nbs/library/2_population/02_sex.ipynb #ac959a90
+# %% ../../nbs/library/2_population/02_sex.ipynb #6cff6a6a
 _SYMBOL: Final = {"XY": ("s", "#0072B2"), "XX": ("o", "#D55E00"), "": ("D", "0.35")}
 _LABELS: Final = {
     "x": ("Heterozygous share of X calls with an ALT", "Part d’hétérozygotes parmi les appels ALT sur X"),
