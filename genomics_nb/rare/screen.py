@@ -6,7 +6,7 @@
 __all__ = ['Frequency', 'ROWS', 'FamilyData', 'family_data', 'read_evidence', 'assess', 'population_block', 'check_frequency',
            'Block', 'asked_alleles', 'assess_block', 'columns_of', 'make_block', 'Screen', 'screen', 'evidence_at']
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #32edd6c2
+# %% ../../nbs/library/4_rare/04_screen.ipynb #82f31c2f
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -26,7 +26,7 @@ from .kernels import DEPTH, MODE_NAMES, QUALITY, READS, SEX, SHARE, mode_bits, r
 from .modes import Evidence, Site
 from ..store.pedigree import Pedigree
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #ee0039c5
+# %% ../../nbs/library/4_rare/04_screen.ipynb #f04b30cc
 @dataclass(frozen=True)
 class FamilyData:
     """Members of one family who have data."""
@@ -63,7 +63,7 @@ def family_data(
     children = tuple(at[m.id] for m in present if m.affected and (m.father or m.mother))
     return FamilyData(tuple(at), np.array([samples.index(m) for m in at], np.int64), np.array(table, np.int64), children)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #37b06211
+# %% ../../nbs/library/4_rare/04_screen.ipynb #02e483d1
 @njit(cache=True, nogil=True)
 def read_evidence(
     genotype: np.ndarray, ad: np.ndarray, dp: np.ndarray, gq: np.ndarray, allele: int, region: int,
@@ -81,7 +81,7 @@ def read_evidence(
         measure[i, QUALITY] = gq[i] if gq[i] >= 0 else np.nan
         state[i] = read_state(genotype[i], allele, region, family[i, SEX], measure[i, SHARE], limits)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #39f332ad
+# %% ../../nbs/library/4_rare/04_screen.ipynb #c2d81cf6
 @njit(cache=True, nogil=True)
 def assess(
     rows: np.ndarray, alleles: np.ndarray,  # (n,) row of the block and alternative allele
@@ -101,7 +101,7 @@ def assess(
                                   family, state, measure, limits)
     return out
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #eb49dd25
+# %% ../../nbs/library/4_rare/04_screen.ipynb #63ac0916
 Frequency: TypeAlias = str | pd.DataFrame | None
 _COUNTS: Final = ("af", "hom", "hemi", "ac")
 
@@ -143,7 +143,7 @@ def check_frequency(ds: xr.Dataset, frequency: Frequency) -> Frequency:
         return frequency.sort_values("variant", kind="stable")
     return frequency
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #6e357285
+# %% ../../nbs/library/4_rare/04_screen.ipynb #a5e96fa4
 @dataclass(frozen=True)
 class Block:
     """Arrays of consecutive variants; the family's members only."""
@@ -160,7 +160,7 @@ class Block:
 
 def asked_alleles(genotype: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and alternative allele of every question in a block, in order of row and allele."""
-    most = np.maximum(genotype.reshape(len(genotype), -1).max(axis=1, initial=1), 1).astype(np.int64)
+    most = genotype.max(axis=(1, 2), initial=1).astype(np.int64)
     rows = np.repeat(np.arange(len(genotype)), most)
     first = np.repeat(np.cumsum(most) - most, most)
     return rows, np.arange(len(rows)) - first + 1
@@ -175,7 +175,7 @@ def assess_block(
                    block.population, family.table, np.array(family.slots, np.int64), limits)
     return rows, alleles, masks
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #55d81321
+# %% ../../nbs/library/4_rare/04_screen.ipynb #5a8df5a9
 ROWS: Final = 131_072  # variants of a block
 _EMPTY: Final = np.zeros((0,), np.float32)
 
@@ -203,7 +203,7 @@ def _measures(part: NDArray[Any] | None, columns: NDArray[np.int64], rows: int) 
     values = np.asarray(part[:, columns], np.float32)
     return np.where(np.isnan(values), np.float32(-1), values)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #aa1a44b8
+# %% ../../nbs/library/4_rare/04_screen.ipynb #b0b86208
 def make_block(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency,
@@ -224,7 +224,7 @@ def make_block(
         np.where(passes, 1, np.where(flags.any(axis=1), 0, -1)).astype(np.int8),
         population_block(frequency, start, rows, alternatives, values))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #dfa54f30
+# %% ../../nbs/library/4_rare/04_screen.ipynb #87fab517
 @dataclass(frozen=True)
 class Screen:
     """The result of one pass."""
@@ -248,7 +248,7 @@ def _summary(masks: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([((answer == YES) & ~low).sum(0), ((answer == YES) & low).sum(0),
                      (answer == INDETERMINATE).sum(0), (answer == NO).sum(0)])
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #839428fe
+# %% ../../nbs/library/4_rare/04_screen.ipynb #079e331a
 def _work(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency, limits: np.record, shown: Collection[int], within: NDArray[np.bool_] | None,
@@ -269,7 +269,7 @@ def _work(
     kept = np.flatnonzero(wanted)
     return _summary(masks), hits, kept + start, _keep(block, kept)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #658b2707
+# %% ../../nbs/library/4_rare/04_screen.ipynb #16fcee76
 def _join(blocks: Sequence[Block]) -> Block:
     joined: list[NDArray[Any]] = []
     for name, blank in (("genotype", -2), ("ad", -2), ("dp", -1), ("gq", -1), ("region", 0), ("passed", -1), ("population", -1)):
@@ -295,7 +295,7 @@ def _tables(
         "variant": variant, "allele": allele, "mode": pd.Categorical.from_codes(mode, MODE_NAMES),
         "child": np.array(children, object)[slot], "answer": answer.astype(np.int8), "grade": grade_of(masks), "reasons": masks})
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #76acd482
+# %% ../../nbs/library/4_rare/04_screen.ipynb #cfb86118
 def screen(
     ds: xr.Dataset,  # of the contract: call_genotype, variant_contig, variant_position, variant_filter; AD, DP, GQ where there
     pedigree: Pedigree,  # one family
@@ -326,7 +326,7 @@ def screen(
     return Screen(family, thresholds, frequency is not None, table, found,
                   np.concatenate([r[2] for r in results]), _join([r[3] for r in results]))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #6d75a134
+# %% ../../nbs/library/4_rare/04_screen.ipynb #c2c48453
 def evidence_at(result: Screen, variant: int, allele: int) -> tuple[Site, list[Evidence]]:
     """Site and family at one allele of a row whose evidence was kept. Raises `ParameterError` for another row."""
     i = int(np.searchsorted(result.variants, variant))
