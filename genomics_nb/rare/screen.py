@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['Frequency', 'ROWS', 'FamilyData', 'family_data', 'read_evidence', 'assess', 'population_block', 'check_frequency',
-           'Block', 'asked_alleles', 'assess_block', 'columns_of', 'make_block', 'Screen', 'screen', 'evidence_at']
+           'Block', 'asked_alleles', 'assess_block', 'columns_of', 'make_block', 'Screen', 'classify', 'screen',
+           'evidence_at']
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #82f31c2f
+# %% ../../nbs/library/4_rare/04_screen.ipynb #bfabae08
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 
 from ..core.reference import Build, region_class
 from ..core.types import INDETERMINATE, NO, YES, ParameterError
-from .evidence import FEMALE, MALE, UNKNOWN_SEX, State, Thresholds, answer_of, grade_of
+from .evidence import (
+    AGAINST_MASK, FEMALE, GRADE_MASK, MALE, OPEN_MASK, UNKNOWN_SEX, State, Thresholds, grade_of)
 from .kernels import DEPTH, MODE_NAMES, QUALITY, READS, SEX, SHARE, mode_bits, read_state
 from .modes import Evidence, Site
 from ..store.pedigree import Pedigree
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #f04b30cc
+# %% ../../nbs/library/4_rare/04_screen.ipynb #86aa7349
 @dataclass(frozen=True)
 class FamilyData:
     """Members of one family who have data."""
@@ -63,7 +65,7 @@ def family_data(
     children = tuple(at[m.id] for m in present if m.affected and (m.father or m.mother))
     return FamilyData(tuple(at), np.array([samples.index(m) for m in at], np.int64), np.array(table, np.int64), children)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #02e483d1
+# %% ../../nbs/library/4_rare/04_screen.ipynb #36fab2d3
 @njit(cache=True, nogil=True)
 def read_evidence(
     genotype: np.ndarray, ad: np.ndarray, dp: np.ndarray, gq: np.ndarray, allele: int, region: int,
@@ -81,7 +83,7 @@ def read_evidence(
         measure[i, QUALITY] = gq[i] if gq[i] >= 0 else np.nan
         state[i] = read_state(genotype[i], allele, region, family[i, SEX], measure[i, SHARE], limits)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #c2d81cf6
+# %% ../../nbs/library/4_rare/04_screen.ipynb #78d1684e
 @njit(cache=True, nogil=True)
 def assess(
     rows: np.ndarray, alleles: np.ndarray,  # (n,) row of the block and alternative allele
@@ -101,7 +103,7 @@ def assess(
                                   family, state, measure, limits)
     return out
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #63ac0916
+# %% ../../nbs/library/4_rare/04_screen.ipynb #892542cc
 Frequency: TypeAlias = str | pd.DataFrame | None
 _COUNTS: Final = ("af", "hom", "hemi", "ac")
 
@@ -143,7 +145,7 @@ def check_frequency(ds: xr.Dataset, frequency: Frequency) -> Frequency:
         return frequency.sort_values("variant", kind="stable")
     return frequency
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #a5e96fa4
+# %% ../../nbs/library/4_rare/04_screen.ipynb #15173207
 @dataclass(frozen=True)
 class Block:
     """Arrays of consecutive variants; the family's members only."""
@@ -175,7 +177,7 @@ def assess_block(
                    block.population, family.table, np.array(family.slots, np.int64), limits)
     return rows, alleles, masks
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #5a8df5a9
+# %% ../../nbs/library/4_rare/04_screen.ipynb #0d2864dc
 ROWS: Final = 131_072  # variants of a block
 _EMPTY: Final = np.zeros((0,), np.float32)
 
@@ -203,7 +205,7 @@ def _measures(part: NDArray[Any] | None, columns: NDArray[np.int64], rows: int) 
     values = np.asarray(part[:, columns], np.float32)
     return np.where(np.isnan(values), np.float32(-1), values)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #b0b86208
+# %% ../../nbs/library/4_rare/04_screen.ipynb #227652e3
 def make_block(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency,
@@ -224,7 +226,7 @@ def make_block(
         np.where(passes, 1, np.where(flags.any(axis=1), 0, -1)).astype(np.int8),
         population_block(frequency, start, rows, alternatives, values))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #87fab517
+# %% ../../nbs/library/4_rare/04_screen.ipynb #13d950bc
 @dataclass(frozen=True)
 class Screen:
     """The result of one pass."""
@@ -242,13 +244,24 @@ def _keep(block: Block, rows: NDArray[np.int64]) -> Block:
     return Block(block.start, *(getattr(block, name)[rows] for name in
                                 ("genotype", "ad", "dp", "gq", "region", "passed", "population")))
 
+# %% ../../nbs/library/4_rare/04_screen.ipynb #29e1aae5
+@njit(cache=True, nogil=True)
+def classify(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`answer_of` for masks (questions, slots), int8; and counts (4, slots): yes high, yes low, indeterminate, no."""
+    answers, counts = np.empty(masks.shape, np.int8), np.zeros((4, masks.shape[1]), np.int64)
+    for n in range(masks.shape[0]):
+        for m in range(masks.shape[1]):
+            bits = masks[n, m]
+            if bits & AGAINST_MASK:
+                answers[n, m], kind = NO, 3
+            elif bits & OPEN_MASK:
+                answers[n, m], kind = INDETERMINATE, 2
+            else:
+                answers[n, m], kind = YES, 1 if bits & GRADE_MASK else 0
+            counts[kind, m] += 1
+    return answers, counts
 
-def _summary(masks: NDArray[np.int64]) -> NDArray[np.int64]:
-    answer, low = answer_of(masks.view(np.uint64)), grade_of(masks.view(np.uint64)) == "low"
-    return np.stack([((answer == YES) & ~low).sum(0), ((answer == YES) & low).sum(0),
-                     (answer == INDETERMINATE).sum(0), (answer == NO).sum(0)])
-
-# %% ../../nbs/library/4_rare/04_screen.ipynb #079e331a
+# %% ../../nbs/library/4_rare/04_screen.ipynb #2c1449d1
 def _work(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency, limits: np.record, shown: Collection[int], within: NDArray[np.bool_] | None,
@@ -257,19 +270,19 @@ def _work(
     """Counts, hits, rows with evidence and their evidence of one block."""
     block = make_block(start, parts, family, contigs, passing, build, frequency)
     rows, alleles, masks = assess_block(block, family, limits, frequency is not None)
-    answers = answer_of(masks.view(np.uint64))
-    question, slot = np.nonzero(answers != NO)
+    answers, counts = classify(masks)
+    question, slot = np.nonzero(answers)  # NO is 0
     hits = (rows[question] + start, alleles[question], slot, answers[question, slot].astype(np.int64), masks[question, slot])
     wanted = np.zeros(len(block.genotype), bool)
-    wanted[rows[np.isin(answers, list(shown)).any(axis=1)]] = True
+    wanted[rows[question[np.isin(answers[question, slot], list(shown))]]] = True
     if within is not None:
         wanted &= within[start:start + len(wanted)]
     if pairs is not None:
         wanted |= pairs[start:start + len(wanted)]
     kept = np.flatnonzero(wanted)
-    return _summary(masks), hits, kept + start, _keep(block, kept)
+    return counts, hits, kept + start, _keep(block, kept)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #16fcee76
+# %% ../../nbs/library/4_rare/04_screen.ipynb #fda04868
 def _join(blocks: Sequence[Block]) -> Block:
     joined: list[NDArray[Any]] = []
     for name, blank in (("genotype", -2), ("ad", -2), ("dp", -1), ("gq", -1), ("region", 0), ("passed", -1), ("population", -1)):
@@ -295,7 +308,7 @@ def _tables(
         "variant": variant, "allele": allele, "mode": pd.Categorical.from_codes(mode, MODE_NAMES),
         "child": np.array(children, object)[slot], "answer": answer.astype(np.int8), "grade": grade_of(masks), "reasons": masks})
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #cfb86118
+# %% ../../nbs/library/4_rare/04_screen.ipynb #6d0140c3
 def screen(
     ds: xr.Dataset,  # of the contract: call_genotype, variant_contig, variant_position, variant_filter; AD, DP, GQ where there
     pedigree: Pedigree,  # one family
@@ -326,7 +339,7 @@ def screen(
     return Screen(family, thresholds, frequency is not None, table, found,
                   np.concatenate([r[2] for r in results]), _join([r[3] for r in results]))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #c2c48453
+# %% ../../nbs/library/4_rare/04_screen.ipynb #068e45bb
 def evidence_at(result: Screen, variant: int, allele: int) -> tuple[Site, list[Evidence]]:
     """Site and family at one allele of a row whose evidence was kept. Raises `ParameterError` for another row."""
     i = int(np.searchsorted(result.variants, variant))
