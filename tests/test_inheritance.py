@@ -104,8 +104,9 @@ def blocks(draw):
     genotype[same, 1] = genotype[same, 0]
     ad = rng.choice([0, 0, 1, 2, 3, 5, 12, 30, -1], (n, m, rng.choice([0, 2, 3]))).astype(np.int32)
     dp, gq = (rng.choice([-1, 5, 10, 30, 99], (n, m)).astype(np.float32) for _ in range(2))
-    population = rng.choice([0, 0.00001, 0.001, 0.01, 0.5, np.nan], (n, 3, 4))
-    population[:, :, 1:] = rng.choice([-1, 0, 5, 6, 10, 11], (n, 3, 3))
+    population = rng.choice([0, 0.00001, 0.00005, 0.0001, 0.001, 0.01, 0.05, 0.5, np.nan], (n, 3, 5))
+    population[:, :, 1:4] = rng.choice([-1, 0, 5, 6, 10, 11], (n, 3, 3))
+    population[:, :, 4] = rng.choice([-1, 0, 1], (n, 3))
     region = rng.choice([0, 1, 1, 1, 2, 3, 3, 3, 4, 5, 6, 6], n).astype(np.uint8)
     return family, Block(0, genotype, ad, dp, gq, region, rng.choice([-1, 0, 1], n).astype(np.int8), population)
 
@@ -125,8 +126,8 @@ def plain(block, family, row, allele, given, limits):
         state = state_of([int(a) for a in block.genotype[row, m]], allele, int(block.region[row]), sex, share, limits)
         people.append(Evidence(name, sex, affected, father, mother, state, float(reads[allele]) if known else math.nan, share,
                                depth, quality if quality >= 0 else math.nan))
-    af, hom, hemi, ac = (float(v) for v in block.population[row, allele - 1])
-    return Site(int(block.region[row]), int(block.passed[row]), af if given else None, hom, hemi, ac), people
+    af, *counts = (float(v) for v in block.population[row, allele - 1])
+    return Site(int(block.region[row]), int(block.passed[row]), af if given else None, *counts), people
 
 
 @given(blocks(), st.booleans(), st.booleans())
@@ -456,6 +457,17 @@ def test_carriers_in_the_population_count_in_the_recessive_modes():
     ds = good([((1, 1), (0, 1), (0, 1))] * 3, [KID, DAD, MUM])
     table = pd.DataFrame({"variant": [0, 1, 2], "allele": 1, "af": 0.004, "hom": [5, 6, -1], "hemi": [0, 0, 6]})
     assert set(answers(ds, TRIO, "recessive", frequency=table)) == {(0, 1)}
+
+
+def test_a_known_pathogenic_allele_may_be_commoner():
+    """CFTR F508del: about 0.012 of European alleles, with homozygotes in every population base."""
+    ds = good([((1, 1), (0, 1), (0, 1))] * 3, [KID, DAD, MUM])
+    table = pd.DataFrame({"variant": [0, 1, 2], "allele": 1, "af": [0.012, 0.012, 0.051], "hom": 20, "known": [1, 0, 1]})
+    assert set(answers(ds, TRIO, "recessive", frequency=table)) == {(0, 1)}
+    generations = good([((0, 1), (0, 1), (0, 0))] * 2, [KID, DAD, MUM])
+    family = read_ped("F kid dad mum 1 2\nF dad 0 0 1 2\nF mum 0 0 2 1\n")
+    table = pd.DataFrame({"variant": [0, 1], "allele": 1, "af": 0.00004, "known": [1, 0]})
+    assert set(answers(generations, family, "dominant", frequency=table)) == {(0, 1)}
 
 
 @pytest.mark.parametrize("frequency,words", [

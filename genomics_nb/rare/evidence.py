@@ -6,7 +6,7 @@
 __all__ = ['MALE', 'FEMALE', 'UNKNOWN_SEX', 'CARRIES', 'AGAINST_MASK', 'OPEN_MASK', 'GRADE_MASK', 'TEXTS', 'LANGUAGES',
            'Thresholds', 'State', 'state_of', 'Reason', 'answer_of', 'grade_of', 'Finding', 'mask']
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #ed9b54fc
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #fed6a70e
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..core.reference import Region
 from ..core.types import INDETERMINATE, NO, YES, ParameterError
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #2bb3afc5
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #d95ea026
 def _limit(value: float, source: str) -> Any:
     return field(default=value, metadata={"source": source})
 
@@ -45,7 +45,9 @@ class Thresholds:
     homoplasmy: float = _limit(0.95, "our decision")
     af_de_novo: float = _limit(0.001, "slivar")
     af_recessive: float = _limit(0.01, "Talos; gnomAD")
+    af_recessive_known: float = _limit(0.05, "our decision: CFTR F508del must not be lost")
     af_dominant: float = _limit(0.00001, "Talos")
+    af_dominant_known: float = _limit(0.00005, "our decision")
     ac_dominant: float = _limit(10, "Talos")
     homozygotes: float = _limit(5, "Talos, recessive modes")
     hemizygotes: float = _limit(5, "Talos, recessive modes")
@@ -61,7 +63,7 @@ class Thresholds:
         kind = np.dtype([(f.name, np.float64) for f in fields(self)])
         return np.rec.array([tuple(float(getattr(self, f.name)) for f in fields(self))], dtype=kind)[0]
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #8f4d444f
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #4d88dc4a
 class State(IntEnum):
     """What a member shows of one alternative allele."""
 
@@ -102,7 +104,7 @@ def state_of(
         return State.HEMI
     return State.HOM if copies == len(called) else State.HET
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #0a23f1cc
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #73fad0b3
 class Reason(IntEnum):
     """Bits of the mask of reasons: 0-19 against, 20-29 open, 30-44 grade, 45-63 note."""
 
@@ -143,9 +145,9 @@ class Reason(IntEnum):
     ONE_PARENT = 47
     PATERNAL_READS = 48
     X_DE_NOVO = 49
-    PHASED_TRANS = 50
+    PHASED_TRANS, KNOWN = 50, 51
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #f7eb2e29
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #522503fb
 def _bits(first: int, last: int) -> int:
     return sum(1 << reason for reason in Reason if first <= reason <= last)
 
@@ -168,7 +170,7 @@ def grade_of(
     """`high` or `low` for each mask; meaningful where the answer is not no."""
     return np.where(np.asarray(mask, np.uint64) & np.uint64(GRADE_MASK) != 0, "low", "high")
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #650f9dab
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #f18d7fe1
 _AGAINST_TEXT: Final = {
     Reason.OTHER_REGION: (
         "this mode does not apply in this region of the genome",
@@ -209,7 +211,7 @@ _AGAINST_TEXT: Final = {
         "{member} porte les deux variants, ou deux fois l'un d'eux"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #9b55b39e
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #413f97d2
 _OPEN_TEXT: Final = {
     Reason.REGION_UNKNOWN: (
         "the region of the genome is not known here, so no rule can be applied",
@@ -235,12 +237,13 @@ _NOTE_TEXT: Final = {
     Reason.X_DE_NOVO: (
         "{member}, the mother, is confident reference: it arose anew",
         "{member}, la mère, est de référence avec confiance : survenu de novo"),
+    Reason.KNOWN: ("known as pathogenic: looser limits of frequency", "connu comme pathogène : seuils de fréquence élargis"),
     Reason.PHASED_TRANS: (
         "{member}: opposite haplotypes in one phase set",
         "{member} : haplotypes opposés dans un groupe de phase"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #1eddb02b
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #177f0aac
 _GRADE_TEXT: Final = {
     Reason.NOT_PASS: (
         "the site did not pass the caller's filters ({value})",
@@ -271,7 +274,7 @@ _GRADE_TEXT: Final = {
         "{member}, non atteint(e), est porteur ({value}) ; pénétrance incomplète acceptée"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #e920bd50
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #7efddf6f
 TEXTS: Final[dict[Reason, tuple[str, str]]] = {**_AGAINST_TEXT, **_OPEN_TEXT, **_GRADE_TEXT, **_NOTE_TEXT}
 LANGUAGES: Final = ("en", "fr")
 _WORDS: Final = {

@@ -9,7 +9,7 @@ __all__ = ['SEX', 'AFFECTED', 'FATHER', 'MOTHER', 'ASKED', 'READS', 'SHARE', 'DE
            'unaffected_bits', 'de_novo_bits', 'mosaic_bits', 'recessive_bits', 'x_recessive_bits', 'transmitted_bits',
            'healthy_bits', 'dominant_bits', 'x_dominant_bits', 'mitochondrial_bits', 'mode_bits']
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #d766cf70
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #4f03b216
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from numba import njit
 from ..core.reference import Region
 from .evidence import FEMALE, MALE, UNKNOWN_SEX, Reason, State
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #1e947c2e
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #c8d313c4
 SEX, AFFECTED, FATHER, MOTHER, ASKED = 0, 1, 2, 3, 4  # columns of `family`
 READS, SHARE, DEPTH, QUALITY = 0, 1, 2, 3  # columns of `measure`
 NONE, RECESSIVE, DOMINANT = 0, 1, 2  # which limits on carriers in the population
@@ -53,7 +53,7 @@ def carries(state: int) -> bool:
     """Heterozygous, homozygous or hemizygous."""
     return state == State.HET or state == State.HOM or state == State.HEMI
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #200de853
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #38c82875
 @njit(cache=True, nogil=True)
 def quality_bits(measure: np.ndarray, i: int, limits: np.record) -> int:
     """`modes.quality` of member i."""
@@ -69,15 +69,18 @@ def quality_bits(measure: np.ndarray, i: int, limits: np.record) -> int:
 
 @njit(cache=True, nogil=True)
 def rarity_bits(given: bool, population: np.ndarray, limit: float, counts: int, limits: np.record) -> int:
-    """`modes.rarity`; population: frequency (NaN: not in the source), homozygotes, hemizygotes, allele count (-1 unknown)."""
+    """`modes.rarity`; population: frequency (NaN: not in the source), homozygotes, hemizygotes, allele count, known."""
     if not given:
         return 1 << Reason.RARITY_NOT_ASSESSED
-    bits = 0
+    known = population[4] > 0 and counts != NONE
+    bits = 1 << Reason.KNOWN if known else 0
+    if known:
+        limit = limits.af_recessive_known if counts == RECESSIVE else limits.af_dominant_known
     if np.isnan(population[0]):
         bits |= 1 << Reason.NOT_IN_BASE
-    elif population[0] > limit or (population[0] == limit and counts != DOMINANT):
+    elif population[0] > limit or (population[0] == limit and counts != DOMINANT and not known):
         bits |= 1 << Reason.COMMON
-    if counts == RECESSIVE and (population[1] > limits.homozygotes or population[2] > limits.hemizygotes):
+    if counts == RECESSIVE and not known and (population[1] > limits.homozygotes or population[2] > limits.hemizygotes):
         bits |= 1 << Reason.COMMON
     if counts == DOMINANT and (population[1] > 0 or population[3] > limits.ac_dominant):
         bits |= 1 << Reason.COMMON
@@ -92,7 +95,7 @@ def setting_bits(region: int, passed: int, regions: int) -> int:
         return bits | 1 << Reason.REGION_UNKNOWN
     return bits if regions >> region & 1 else bits | 1 << Reason.OTHER_REGION
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #113f5feb
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #725b334a
 @njit(cache=True, nogil=True)
 def relevant_parents(family: np.ndarray, i: int, region: int) -> tuple[int, int]:
     """Father and mother of member i as places; -2: not asked in this region, -1: no data."""
@@ -111,7 +114,7 @@ def unaffected_bits(family: np.ndarray, state: np.ndarray, males: bool) -> int:
                 return 1 << Reason.NO_CALL_UNAFFECTED
     return 0
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #22c6b4f0
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #53a41386
 @njit(cache=True, nogil=True)
 def _child_bits(region: int, family: np.ndarray, i: int, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     single = region == Region.X_NONPAR or region == Region.Y_NONPAR
@@ -136,7 +139,7 @@ def _child_bits(region: int, family: np.ndarray, i: int, state: np.ndarray, meas
         bits |= 1 << Reason.BALANCE
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #205f9c18
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #3f22582a
 @njit(cache=True, nogil=True)
 def de_novo_bits(region: int, family: np.ndarray, i: int, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.de_novo` of child i, without setting and rarity."""
@@ -165,7 +168,7 @@ def de_novo_bits(region: int, family: np.ndarray, i: int, state: np.ndarray, mea
         bits |= 1 << Reason.PATERNAL_READS
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #27ae7126
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #e19f5ad2
 @njit(cache=True, nogil=True)
 def mosaic_bits(region: int, family: np.ndarray, i: int, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.parental_mosaic` of child i, without setting and rarity."""
@@ -200,7 +203,7 @@ def mosaic_bits(region: int, family: np.ndarray, i: int, state: np.ndarray, meas
         bits |= unknown if unknown else 1 << Reason.NO_MOSAIC
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #d626a788
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #a4648e2f
 @njit(cache=True, nogil=True)
 def recessive_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.recessive`, without setting and rarity."""
@@ -230,7 +233,7 @@ def recessive_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, l
                     bits |= 1 << Reason.ONE_PARENT
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #f2d5cb1d
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #58b4e833
 @njit(cache=True, nogil=True)
 def _x_parent_bits(family: np.ndarray, i: int, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     bits = 0
@@ -247,7 +250,7 @@ def _x_parent_bits(family: np.ndarray, i: int, state: np.ndarray, measure: np.nd
                 bits |= 1 << Reason.PARENT_SHARE
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #7046c7c8
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #b04f3356
 @njit(cache=True, nogil=True)
 def x_recessive_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.x_recessive`, without setting and rarity."""
@@ -272,7 +275,7 @@ def x_recessive_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray,
         bits |= _x_parent_bits(family, i, state, measure, limits)
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #b06c955a
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #769c6cdf
 @njit(cache=True, nogil=True)
 def transmitted_bits(family: np.ndarray, i: int, state: np.ndarray, region: int) -> int:
     """Whether the allele can have come from a parent of member i."""
@@ -304,7 +307,7 @@ def healthy_bits(family: np.ndarray, state: np.ndarray, limits: np.record) -> in
             bits |= 1 << Reason.PENETRANCE if limits.incomplete_penetrance else 1 << Reason.UNAFFECTED_CARRIES
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #ed73b0bf
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #697bd0b8
 @njit(cache=True, nogil=True)
 def dominant_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.dominant`, without setting and rarity."""
@@ -323,7 +326,7 @@ def dominant_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, li
         bits |= transmitted_bits(family, i, state, Region.AUTOSOME)
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #44d7d3eb
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #e3000961
 @njit(cache=True, nogil=True)
 def x_dominant_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.x_dominant`, without setting and rarity."""
@@ -347,7 +350,7 @@ def x_dominant_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, 
         bits |= transmitted_bits(family, i, state, Region.X_NONPAR)
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #cda5a920
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #ba1bfdbc
 @njit(cache=True, nogil=True)
 def mitochondrial_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarray, limits: np.record) -> int:
     """`modes.mitochondrial`, without setting and rarity."""
@@ -372,7 +375,7 @@ def mitochondrial_bits(family: np.ndarray, state: np.ndarray, measure: np.ndarra
             bits |= 1 << Reason.NOT_TRANSMITTED
     return bits
 
-# %% ../../nbs/library/4_rare/03_kernels.ipynb #b6314aab
+# %% ../../nbs/library/4_rare/03_kernels.ipynb #0cb989e8
 DE_NOVO, MOSAIC, RECESSIVE_MODE, X_RECESSIVE, X_DOMINANT, MITOCHONDRIAL, DOMINANT_MODE = range(7)
 MODE_NAMES: Final = ("de_novo", "parental_mosaic", "recessive", "x_recessive", "x_dominant", "mitochondrial", "dominant")
 _MT: Final = 1 << Region.MT

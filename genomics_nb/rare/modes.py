@@ -7,7 +7,7 @@ __all__ = ['Family', 'CHILD_MODES', 'FAMILY_MODES', 'MODES', 'Evidence', 'Site',
            'relevant', 'unaffected_without_call', 'de_novo', 'parental_mosaic', 'recessive', 'x_recessive', 'dominant',
            'x_dominant', 'mitochondrial', 'findings']
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #2198ddbd
+# %% ../../nbs/library/4_rare/02_modes.ipynb #957a80d4
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Final
 from ..core.reference import Region
 from .evidence import CARRIES, FEMALE, MALE, UNKNOWN_SEX, Finding, Reason, State, Thresholds
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #8511cc83
+# %% ../../nbs/library/4_rare/02_modes.ipynb #8219291d
 @dataclass(frozen=True)
 class Evidence:
     """One member at one alternative allele."""
@@ -43,11 +43,12 @@ class Site:
     homozygotes: float = -1  # counts in the population; -1 unknown
     hemizygotes: float = -1
     allele_count: float = -1
+    known: float = -1  # 1: a knowledge base holds it as pathogenic or likely pathogenic
 
 
 Family = Sequence[Evidence]
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #c8b47865
+# %% ../../nbs/library/4_rare/02_modes.ipynb #07780693
 def quality(e: Evidence, limits: Thresholds) -> list[Finding]:
     """Findings that lower the grade of one call."""
     found = []
@@ -64,15 +65,18 @@ def rarity(site: Site, limit: float, limits: Thresholds, *, counts: str = "") ->
     """Findings about the population. `counts`: "recessive" or "dominant" for the limits on carriers."""
     if site.frequency is None:
         return [Finding(Reason.RARITY_NOT_ASSESSED)]
-    found = []
+    known = site.known > 0 and counts != ""
+    found = [Finding(Reason.KNOWN)] if known else []
+    if known:
+        limit = limits.af_recessive_known if counts == "recessive" else limits.af_dominant_known
     if math.isnan(site.frequency):
         found.append(Finding(Reason.NOT_IN_BASE))
-    elif site.frequency > limit or (site.frequency == limit and counts != "dominant"):
+    elif site.frequency > limit or (site.frequency == limit and counts != "dominant" and not known):
         found.append(Finding(Reason.COMMON, value=site.frequency, limit=limit, what="frequency"))
     checks = {"recessive": ((site.homozygotes, limits.homozygotes, "homozygotes"),
                             (site.hemizygotes, limits.hemizygotes, "hemizygotes")),
               "dominant": ((site.homozygotes, 0.0, "homozygotes"), (site.allele_count, limits.ac_dominant, "allele count"))}
-    for value, most, what in checks.get(counts, ()):
+    for value, most, what in () if known and counts == "recessive" else checks.get(counts, ()):
         if value > most:
             found.append(Finding(Reason.COMMON, value=value, limit=most, what=what))
     return found
@@ -89,7 +93,7 @@ def setting(site: Site, regions: Sequence[int]) -> list[Finding]:
         found.append(Finding(Reason.NOT_PASS, value="FILTER " + ("." if site.passed < 0 else "not PASS")))
     return found
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #8cc1654d
+# %% ../../nbs/library/4_rare/02_modes.ipynb #9fb9a82b
 def parents(family: Family, e: Evidence) -> list[tuple[str, Evidence | None]]:
     """Father and mother with their evidence; None where there is no data."""
     return [(role, family[i] if i >= 0 else None) for role, i in (("father", e.father), ("mother", e.mother))]
@@ -109,7 +113,7 @@ def unaffected_without_call(family: Family, states: Sequence[State] = (State.NO_
     return [Finding(Reason.NO_CALL_UNAFFECTED, e.member) for i, e in enumerate(family)
             if e.affected == 0 and e.state in states and i not in asked]
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #409c5993
+# %% ../../nbs/library/4_rare/02_modes.ipynb #2e934f85
 def _child(site: Site, e: Evidence, limits: Thresholds) -> list[Finding]:
     single = site.region in (Region.X_NONPAR, Region.Y_NONPAR)
     if single and e.sex == UNKNOWN_SEX:
@@ -134,7 +138,7 @@ def _child(site: Site, e: Evidence, limits: Thresholds) -> list[Finding]:
         found.append(Finding(Reason.BALANCE, e.member, e.share, f"{limits.balance_low}-{limits.balance_high}"))
     return found
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #72856b75
+# %% ../../nbs/library/4_rare/02_modes.ipynb #a7f357c5
 def de_novo(
     site: Site,
     family: Family,
@@ -169,7 +173,7 @@ def de_novo(
             found.append(Finding(Reason.PATERNAL_READS, father.member, father.reads))
     return found + rarity(site, limits.af_de_novo, limits)
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #e9ff53e1
+# %% ../../nbs/library/4_rare/02_modes.ipynb #a17e38eb
 def parental_mosaic(
     site: Site,
     family: Family,
@@ -204,7 +208,7 @@ def parental_mosaic(
         found += unknown or [Finding(Reason.NO_MOSAIC, limit=limits.mosaic_reads)]
     return found + rarity(site, limits.af_de_novo, limits)
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #faf9c0e5
+# %% ../../nbs/library/4_rare/02_modes.ipynb #cb6f49d5
 def recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     """Every reason about homozygous recessive inheritance."""
     found = setting(site, (Region.AUTOSOME, Region.X_PAR))
@@ -231,7 +235,7 @@ def recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     found += unaffected_without_call(family)
     return found + rarity(site, limits.af_recessive, limits, counts="recessive")
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #834f37eb
+# %% ../../nbs/library/4_rare/02_modes.ipynb #69749670
 def _x_parents(family: Family, e: Evidence, limits: Thresholds) -> list[Finding]:
     found = []
     for role, parent in relevant(family, e, Region.X_NONPAR):
@@ -271,7 +275,7 @@ def x_recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]
     found += unaffected_without_call(family, (State.NO_CALL, State.MALE_HET))
     return found + rarity(site, limits.af_recessive, limits, counts="recessive")
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #c71c695e
+# %% ../../nbs/library/4_rare/02_modes.ipynb #f3f29a5f
 def _transmitted(family: Family, e: Evidence, region: int) -> list[Finding]:
     given = relevant(family, e, region)
     known = [parent for _, parent in given if parent is not None]
@@ -290,7 +294,7 @@ def _healthy(family: Family, limits: Thresholds) -> list[Finding]:
     found = [Finding(reason, e.member, e.state) for e in family if e.affected == 0 and e.state in CARRIES]
     return found + unaffected_without_call(family, (State.NO_CALL, State.MALE_HET))
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #209c4f00
+# %% ../../nbs/library/4_rare/02_modes.ipynb #6d5b28b5
 def dominant(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     """Every reason about autosomal dominant inheritance."""
     found = setting(site, (Region.AUTOSOME, Region.X_PAR))
@@ -328,7 +332,7 @@ def x_dominant(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
         found += _transmitted(family, e, Region.X_NONPAR)
     return found + _healthy(family, limits) + rarity(site, limits.af_dominant, limits, counts="dominant")
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #e448bced
+# %% ../../nbs/library/4_rare/02_modes.ipynb #441c6a26
 def mitochondrial(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     """Every reason about mitochondrial inheritance."""
     found = setting(site, (Region.MT,))
@@ -350,7 +354,7 @@ def mitochondrial(site: Site, family: Family, limits: Thresholds) -> list[Findin
     found += [Finding(reason, e.member, e.state) for e in family if e.affected == 0 and e.state in (State.HOM, State.HEMI)]
     return found + unaffected_without_call(family) + rarity(site, limits.af_recessive, limits)
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #cf2fdff8
+# %% ../../nbs/library/4_rare/02_modes.ipynb #02b23a7d
 CHILD_MODES: Final[dict[str, Callable[[Site, Family, int, Thresholds], list[Finding]]]] = {
     "de_novo": de_novo, "parental_mosaic": parental_mosaic}
 FAMILY_MODES: Final[dict[str, Callable[[Site, Family, Thresholds], list[Finding]]]] = {

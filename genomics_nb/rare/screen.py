@@ -7,7 +7,7 @@ __all__ = ['Frequency', 'ROWS', 'FamilyData', 'family_data', 'read_evidence', 'a
            'Block', 'asked_alleles', 'assess_block', 'columns_of', 'make_block', 'Screen', 'classify', 'screen',
            'evidence_at']
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #bfabae08
+# %% ../../nbs/library/4_rare/04_screen.ipynb #e5b9c19a
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -28,7 +28,7 @@ from .kernels import DEPTH, MODE_NAMES, QUALITY, READS, SEX, SHARE, mode_bits, r
 from .modes import Evidence, Site
 from ..store.pedigree import Pedigree
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #86aa7349
+# %% ../../nbs/library/4_rare/04_screen.ipynb #8d731898
 @dataclass(frozen=True)
 class FamilyData:
     """Members of one family who have data."""
@@ -65,7 +65,7 @@ def family_data(
     children = tuple(at[m.id] for m in present if m.affected and (m.father or m.mother))
     return FamilyData(tuple(at), np.array([samples.index(m) for m in at], np.int64), np.array(table, np.int64), children)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #36fab2d3
+# %% ../../nbs/library/4_rare/04_screen.ipynb #90d52437
 @njit(cache=True, nogil=True)
 def read_evidence(
     genotype: np.ndarray, ad: np.ndarray, dp: np.ndarray, gq: np.ndarray, allele: int, region: int,
@@ -83,13 +83,13 @@ def read_evidence(
         measure[i, QUALITY] = gq[i] if gq[i] >= 0 else np.nan
         state[i] = read_state(genotype[i], allele, region, family[i, SEX], measure[i, SHARE], limits)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #78d1684e
+# %% ../../nbs/library/4_rare/04_screen.ipynb #aa6be97a
 @njit(cache=True, nogil=True)
 def assess(
     rows: np.ndarray, alleles: np.ndarray,  # (n,) row of the block and alternative allele
     genotype: np.ndarray, ad: np.ndarray, dp: np.ndarray, gq: np.ndarray,  # (rows, members[, …])
     region: np.ndarray, passed: np.ndarray,  # (rows,)
-    given: bool, population: np.ndarray,  # (rows, alternative alleles, 4)
+    given: bool, population: np.ndarray,  # (rows, alternative alleles, 5)
     family: np.ndarray, slots: np.ndarray, limits: np.record,  # slots: (modes, 2) mode and child
 ) -> np.ndarray:
     """Masks of reasons, (n, modes) int64."""
@@ -103,9 +103,9 @@ def assess(
                                   family, state, measure, limits)
     return out
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #892542cc
+# %% ../../nbs/library/4_rare/04_screen.ipynb #1e4c0a91
 Frequency: TypeAlias = str | pd.DataFrame | None
-_COUNTS: Final = ("af", "hom", "hemi", "ac")
+_COUNTS: Final = ("af", "hom", "hemi", "ac", "known")
 
 
 def population_block(
@@ -115,8 +115,8 @@ def population_block(
     alleles: int,  # alternative alleles
     values: NDArray[np.floating] | None = None,  # (rows[, alternative alleles]) of the INFO field
 ) -> NDArray[np.float64]:
-    """Frequency (NaN: not in the source) and counts (-1: unknown), (rows, alternative alleles, 4)."""
-    out = np.full((rows, alleles, 4), -1.0)
+    """Frequency (NaN: not in the source), counts and known (-1: unknown), (rows, alternative alleles, 5)."""
+    out = np.full((rows, alleles, 5), -1.0)
     out[:, :, 0] = np.nan
     if values is not None:
         wide = values if values.ndim == 2 else values[:, None]
@@ -145,7 +145,7 @@ def check_frequency(ds: xr.Dataset, frequency: Frequency) -> Frequency:
         return frequency.sort_values("variant", kind="stable")
     return frequency
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #15173207
+# %% ../../nbs/library/4_rare/04_screen.ipynb #8d8502c8
 @dataclass(frozen=True)
 class Block:
     """Arrays of consecutive variants; the family's members only."""
@@ -157,7 +157,7 @@ class Block:
     gq: NDArray[np.float32]
     region: NDArray[np.uint8]  # (rows,)
     passed: NDArray[np.int8]  # 1 PASS, 0 another filter, -1 missing
-    population: NDArray[np.float64]  # (rows, alternative alleles, 4)
+    population: NDArray[np.float64]  # (rows, alternative alleles, 5)
 
 
 def asked_alleles(genotype: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -177,7 +177,7 @@ def assess_block(
                    block.population, family.table, np.array(family.slots, np.int64), limits)
     return rows, alleles, masks
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #0d2864dc
+# %% ../../nbs/library/4_rare/04_screen.ipynb #d63131e4
 ROWS: Final = 131_072  # variants of a block
 _EMPTY: Final = np.zeros((0,), np.float32)
 
@@ -205,7 +205,7 @@ def _measures(part: NDArray[Any] | None, columns: NDArray[np.int64], rows: int) 
     values = np.asarray(part[:, columns], np.float32)
     return np.where(np.isnan(values), np.float32(-1), values)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #227652e3
+# %% ../../nbs/library/4_rare/04_screen.ipynb #c45ef945
 def make_block(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency,
@@ -226,7 +226,7 @@ def make_block(
         np.where(passes, 1, np.where(flags.any(axis=1), 0, -1)).astype(np.int8),
         population_block(frequency, start, rows, alternatives, values))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #13d950bc
+# %% ../../nbs/library/4_rare/04_screen.ipynb #098d4215
 @dataclass(frozen=True)
 class Screen:
     """The result of one pass."""
@@ -244,7 +244,7 @@ def _keep(block: Block, rows: NDArray[np.int64]) -> Block:
     return Block(block.start, *(getattr(block, name)[rows] for name in
                                 ("genotype", "ad", "dp", "gq", "region", "passed", "population")))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #29e1aae5
+# %% ../../nbs/library/4_rare/04_screen.ipynb #c95e52d5
 @njit(cache=True, nogil=True)
 def classify(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`answer_of` for masks (questions, slots), int8; and counts (4, slots): yes high, yes low, indeterminate, no."""
@@ -261,7 +261,7 @@ def classify(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             counts[kind, m] += 1
     return answers, counts
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #2c1449d1
+# %% ../../nbs/library/4_rare/04_screen.ipynb #f2b1ffc4
 def _work(
     start: int, parts: dict[str, NDArray[Any]], family: FamilyData, contigs: Sequence[str], passing: int, build: Build,
     frequency: Frequency, limits: np.record, shown: Collection[int], within: NDArray[np.bool_] | None,
@@ -282,7 +282,7 @@ def _work(
     kept = np.flatnonzero(wanted)
     return counts, hits, kept + start, _keep(block, kept)
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #fda04868
+# %% ../../nbs/library/4_rare/04_screen.ipynb #94a1e8b8
 def _join(blocks: Sequence[Block]) -> Block:
     joined: list[NDArray[Any]] = []
     for name, blank in (("genotype", -2), ("ad", -2), ("dp", -1), ("gq", -1), ("region", 0), ("passed", -1), ("population", -1)):
@@ -308,13 +308,13 @@ def _tables(
         "variant": variant, "allele": allele, "mode": pd.Categorical.from_codes(mode, MODE_NAMES),
         "child": np.array(children, object)[slot], "answer": answer.astype(np.int8), "grade": grade_of(masks), "reasons": masks})
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #6d0140c3
+# %% ../../nbs/library/4_rare/04_screen.ipynb #0ce14334
 def screen(
     ds: xr.Dataset,  # of the contract: call_genotype, variant_contig, variant_position, variant_filter; AD, DP, GQ where there
     pedigree: Pedigree,  # one family
     *,
     build: Build | None = None,  # None: ds.attrs["genome_build"]
-    frequency: Frequency = None,  # INFO field, or table with variant, allele, af[, hom, hemi, ac]
+    frequency: Frequency = None,  # INFO field, or table with variant, allele, af[, hom, hemi, ac, known]
     thresholds: Thresholds | None = None,  # None: the defaults
     shown: Collection[int] = (),  # answers whose evidence is kept
     within: NDArray[np.bool_] | None = None,  # (variants,) restricts the kept evidence
@@ -339,7 +339,7 @@ def screen(
     return Screen(family, thresholds, frequency is not None, table, found,
                   np.concatenate([r[2] for r in results]), _join([r[3] for r in results]))
 
-# %% ../../nbs/library/4_rare/04_screen.ipynb #068e45bb
+# %% ../../nbs/library/4_rare/04_screen.ipynb #35739cdc
 def evidence_at(result: Screen, variant: int, allele: int) -> tuple[Site, list[Evidence]]:
     """Site and family at one allele of a row whose evidence was kept. Raises `ParameterError` for another row."""
     i = int(np.searchsorted(result.variants, variant))
@@ -350,7 +350,7 @@ def evidence_at(result: Screen, variant: int, allele: int) -> tuple[Site, list[E
     region = int(block.region[i])
     read_evidence(block.genotype[i], block.ad[i], block.dp[i], block.gq[i], allele, region, table,
                   result.thresholds.record(), state, measure)
-    population = block.population[i, allele - 1] if allele <= block.population.shape[1] else np.array([np.nan, -1, -1, -1])
+    population = block.population[i, allele - 1] if allele <= block.population.shape[1] else np.array([np.nan, -1, -1, -1, -1])
     site = Site(region, int(block.passed[i]), float(population[0]) if result.given else None, *map(float, population[1:]))
     family = [Evidence(name, int(row[0]), int(row[1]), int(row[2]), int(row[3]), State(int(state[m])), *map(float, measure[m]))
               for m, (name, row) in enumerate(zip(result.family.members, table, strict=True))]
