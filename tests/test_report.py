@@ -57,7 +57,7 @@ def test_every_planted_variant_stands_under_its_mode_and_none_that_was_planted_a
     found = cards(reports["fr"])
     for truth in truths(synthetic):
         low = truth["grade"] == "low"
-        heading = SHOWN[truth["mode"]] + (", bas grade" if low else "")
+        heading = SHOWN[truth["mode"]] + (", confiance faible" if low else "")
         place = f"{truth['contig']}:{truth['position']}"
         here = [card for card in found.get(heading, []) if place in card]
         if truth["answer"] == "yes":
@@ -82,7 +82,7 @@ def test_the_english_report_is_english_and_says_the_same_numbers(reports: dict[s
     french, english = text_of(reports["fr"]), text_of(reports["en"])
     for said in ("In brief", "De novo, low grade", "Compound heterozygous", "What was not assessed", "Draft, not signed"):
         assert said in english, said
-    for foreign in ("Porté par", "grade haut", "non évalué", "père", "Dossier", "Pourquoi", "lectures", "Effet"):
+    for foreign in ("Porté par", "confiance", "non évalué", "père", "Dossier", "Pourquoi", "lectures", "Effet"):
         assert foreign not in english, foreign
     places = re.compile(r"chr[\dXYM]+:\d+ [ACGT]+>[ACGT]+")
     assert sorted(places.findall(french)) == sorted(places.findall(english)) and len(places.findall(french)) > 8

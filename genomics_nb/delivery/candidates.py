@@ -6,7 +6,7 @@
 __all__ = ['EFFECT_COLUMNS', 'IMPACTS', 'MODE_ORDER', 'with_effects', 'mildest_term', 'carried_genes', 'effect', 'place',
            'change_of', 'evidence', 'card', 'count_findings', 'findings', 'detailed', 'mode_sections', 'short_list']
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #d9c36daf
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #0bcc539e
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from ..rare.inheritance import rows_to_annotate
 from ..store.pedigree import Pedigree
 from ..variant.consequence import SEVERITY, annotation_fields, genes
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #8c7d66bd
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #78af01c3
 EFFECT_COLUMNS: Final = ("gene", "transcript", "consequence", "impact", "hgvs_c", "hgvs_p", "amino_acid_change", "mane")
 IMPACTS: Final = ("HIGH", "MODERATE", "LOW", "MODIFIER")
 
@@ -57,7 +57,7 @@ def with_effects(
         rows.append({name: str(best[name]) for name in EFFECT_COLUMNS} | {"gene": gene or str(best["gene"])})
     return candidates.assign(**pd.DataFrame(rows, columns=list(EFFECT_COLUMNS), index=candidates.index))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #a4b1cecb
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7796d4f0
 def mildest_term(
     impact: str,  # high, moderate, low or any
 ) -> str:
@@ -78,7 +78,7 @@ def carried_genes(
         return None
     return genes(ds, rows_to_annotate(ds, pedigree), at_least=mildest_term(impact))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #fec27411
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #5cf6851b
 def effect(
     row: pd.Series,  # of `with_effects`
     say: Say,
@@ -110,7 +110,7 @@ def _title(row: pd.Series, say: Say) -> Inline:
     gene = Emphasis(row["gene"], "gene") if row["gene"] else Emphasis(say("candidates.no_gene"), "muted")
     return Inline([gene, Emphasis(change, "plain")] if change else [gene])
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #614de198
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #95c13013
 def _number(value: Any, say: Say, digits: int = 0) -> str:
     return say.number(None if value is None or pd.isna(value) or value < 0 else float(value), digits)
 
@@ -137,7 +137,7 @@ def evidence(
     what = f"{row['gene'] or ''} {place(row)}".strip()
     return Table(say("candidates.evidence", what=what), columns, rows, quiet=True, fit=True)
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #d1065690
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #4a56d589
 def _facts(row: pd.Series, say: Say) -> Facts:
     transcripts = [Code(part, long=True) for part in (row["transcript"], row["mane"]) if part]
     change = row["hgvs_c"] if row["hgvs_p"] or row["amino_acid_change"] else ""
@@ -158,7 +158,7 @@ def _grade(row: pd.Series, say: Say) -> Status:
     name = f"grade.{row['grade']}"
     return Status("watch" if row["grade"] == "low" else "note", say(name if say.has(name) else "answer.yes"))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #ab0ad2eb
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #086aa5b4
 def _body(row: pd.Series, members: Mapping[str, str], say: Say) -> list[object]:
     reasons = [reason for reason in row["reasons"] if reason]
     why: list[object] = [Text(say("candidates.reasons"), "label"), Bullets(reasons)] if reasons else []
@@ -180,7 +180,7 @@ def card(
              for (_, row), under in zip(rows.iterrows(), unders, strict=True)]
     return Card(gene, _grade(first, say), None, parts)
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #2bdd13ad
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7afc893b
 MODE_ORDER: Final = (
     "de_novo", "recessive", "compound", "x_recessive", "x_dominant", "dominant", "mitochondrial", "parental_mosaic"
 )
@@ -217,13 +217,13 @@ def detailed(
     frames = [frame for _, rows in groups for frame in findings(rows, most)]
     return pd.concat(frames) if frames else candidates.iloc[:0]
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7c5459ae
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #4c54859d
 def mode_sections(
     candidates: pd.DataFrame,  # from `with_effects`
     members: Mapping[str, str],  # person -> role
     say: Say,
     *,
-    most: int = 12,  # findings shown in full for each mode and grade
+    most: int = 8,  # findings shown in full for each mode and grade
     modes: Sequence[str] = MODE_ORDER,
 ) -> list[Section | Text]:
     """One section for each mode and grade that has candidates, and a line about the modes that have none."""
@@ -248,7 +248,7 @@ def mode_sections(
         sections.append(Text(say("candidates.empty", modes=", ".join(empty)), "small"))
     return sections
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #83099260
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #97f197fc
 def short_list(
     candidates: pd.DataFrame,  # from `with_effects`
     say: Say,

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SIGNS', 'INK', 'MUTED', 'PALE', 'CHROMOSOMES', 'sign', 'plot_genome', 'plot_balance']
 
-# %% ../../nbs/library/8_delivery/06_figures.ipynb #e4e18fac
+# %% ../../nbs/library/8_delivery/06_figures.ipynb #104cf884
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 from ..core.reference import bare_contig
 from .texts import Say
 
-# %% ../../nbs/library/8_delivery/06_figures.ipynb #00d31269
+# %% ../../nbs/library/8_delivery/06_figures.ipynb #00080ac3
 SIGNS: Final[dict[str, tuple[str, str]]] = {  # mode -> marker, colour
     "de_novo": ("^", "#a11d33"),
     "parental_mosaic": ("v", "#c25b00"),
@@ -42,7 +42,7 @@ def sign(
     return {"marker": marker, "markerfacecolor": "white" if grade == "low" else colour, "markeredgecolor": colour,
             "markeredgewidth": 1.3, "linestyle": "none"}
 
-# %% ../../nbs/library/8_delivery/06_figures.ipynb #2ba1c136
+# %% ../../nbs/library/8_delivery/06_figures.ipynb #f2ea270d
 CHROMOSOMES: Final = (*map(str, range(1, 23)), "X", "Y")
 
 
@@ -72,7 +72,7 @@ def _bars(ax: Axes, names: Sequence[str], lengths: Mapping[str, int]) -> None:
     ax.tick_params(axis="y", labelcolor=INK)
     ax.spines[:].set_visible(False)
 
-# %% ../../nbs/library/8_delivery/06_figures.ipynb #9f9bc2cd
+# %% ../../nbs/library/8_delivery/06_figures.ipynb #f580cf18
 def plot_genome(
     candidates: pd.DataFrame,  # columns mode, grade, contig, position, gene
     lengths: Mapping[str, int],  # bare chromosome name -> bases
@@ -98,7 +98,7 @@ def plot_genome(
     _legend(figure, candidates, say)
     return figure
 
-# %% ../../nbs/library/8_delivery/06_figures.ipynb #bff2b750
+# %% ../../nbs/library/8_delivery/06_figures.ipynb #91a5f6d3
 def plot_balance(
     candidates: pd.DataFrame,  # columns mode, grade, gene, vaf (share of reads with the variant in the proband)
     centres: np.ndarray,  # (bins,) middle of each bin, 0 to 1

@@ -6,7 +6,7 @@
 __all__ = ['Lang', 'Assay', 'StorePath', 'FrequencyField', 'Model', 'Parameters', 'RareDisease', 'DeliveryAcceptance', 'models',
            'NotebookParameter', 'notebook_parameters', 'differences', 'model_for', 'validate']
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #b3cfef94
+# %% ../../nbs/library/8_delivery/00_params.ipynb #cd7b44b3
 import ast
 import difflib
 import io
@@ -34,7 +34,7 @@ from ..store.consent import Purpose
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # a second of imports, for a name in signatures
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #8ab4727f
+# %% ../../nbs/library/8_delivery/00_params.ipynb #a4b21bbb
 Lang = Literal["fr", "en"]
 Assay = Literal["", "exome", "genome"]
 
@@ -58,7 +58,7 @@ FrequencyField = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z_][0-9A-Za-z_.]{0,63})?$"), AfterValidator(_population_field)
 ]
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #52c21962
+# %% ../../nbs/library/8_delivery/00_params.ipynb #95948b06
 class Parameters(BaseModel):
     """Base of the models of templates: nothing unknown, nothing changed afterwards, defaults checked too."""
 
@@ -79,9 +79,9 @@ class RareDisease(Parameters):
         "moderate", description="weakest predicted impact listed for inherited variants, where the file is annotated"
     )
     assay: Assay = Field("", description="what was sequenced; empty: not stated, and some norms do not apply")
-    max_cards: int = Field(12, ge=1, le=200, description="most candidates shown in full for each mode")
+    max_cards: int = Field(8, ge=1, le=200, description="most candidates shown in full for each mode")
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #e04103fe
+# %% ../../nbs/library/8_delivery/00_params.ipynb #4eb40ee3
 class DeliveryAcceptance(Parameters):
     """Parameters of the procedure that accepts a platform's delivery. The defaults are the synthetic family."""
 
@@ -92,7 +92,7 @@ class DeliveryAcceptance(Parameters):
     assay: Assay = Field("", description="what was sequenced; empty: not stated, and some norms do not apply")
     mendelian_errors: float = Field(0.02, ge=0, le=1, description="highest share of Mendelian errors in each trio")
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #d2dd473d
+# %% ../../nbs/library/8_delivery/00_params.ipynb #b70392fd
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
@@ -101,7 +101,7 @@ def models() -> dict[str, type[Parameters]]:
     """Template name -> its model, for every model defined so far."""
     return {_snake(model.__name__): model for model in Parameters.__subclasses__() if model.__module__ == __name__}
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #01a3eff1
+# %% ../../nbs/library/8_delivery/00_params.ipynb #e66186b2
 @dataclass(frozen=True)
 class NotebookParameter:
     """One assignment of a parameters cell."""
@@ -124,7 +124,7 @@ def _comments(source: str) -> dict[int, str]:
 def _tagged(nb: "NotebookNode", tag: str) -> "list[NotebookNode]":
     return [cell for cell in nb.cells if cell.cell_type == "code" and tag in cell.get("metadata", {}).get("tags", [])]
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #b49ce260
+# %% ../../nbs/library/8_delivery/00_params.ipynb #93a9f0e5
 def notebook_parameters(
     nb: "NotebookNode",  # a notebook; nothing of it is executed
 ) -> dict[str, NotebookParameter]:
@@ -156,7 +156,7 @@ def notebook_parameters(
         found[target.id] = NotebookParameter(target.id, kind, default, comments.get(node.end_lineno or node.lineno, ""))
     return found
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #4a1df4c3
+# %% ../../nbs/library/8_delivery/00_params.ipynb #b8358e8a
 def differences(
     model: type[Parameters],
     nb: "NotebookNode",
@@ -174,7 +174,7 @@ def differences(
         found.append("the order differs")
     return found
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #544a8e61
+# %% ../../nbs/library/8_delivery/00_params.ipynb #8b6c0a46
 def model_for(
     name: str,  # template name, such as "rare_disease"
     nb: "NotebookNode | None" = None,  # the notebook that will run; None: the packaged one, whose parameters are the model's
@@ -200,7 +200,7 @@ def model_for(
         f"{name}_copy", __base__=known or Parameters, __module__="notebook", **own
     )
 
-# %% ../../nbs/library/8_delivery/00_params.ipynb #09837e33
+# %% ../../nbs/library/8_delivery/00_params.ipynb #d89fb258
 Model = TypeVar("Model", bound=Parameters)
 
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FAMILY', 'MODES', 'EFFECTS', 'QUALITY', 'RESULT', 'LIMITS', 'RARE_DISEASE']
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #fef27ec6
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c1cb065f
 FAMILY: dict[str, tuple[str, str]] = {
     "rare.title": ("Analyse génomique familiale", "Genome analysis of a family"),
     "rare.subtitle": ("Maladie rare : variants candidats par mode de transmission",
@@ -40,7 +40,7 @@ FAMILY |= {f"sex.{k}": v for k, v in {
     "aneuploidy suspected": ("aneuploïdie suspectée", "aneuploidy suspected"), "not assessed": ("non évalué", "not assessed"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #121b398e
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #488905c0
 FAMILY |= {
     "status.affected": ("atteint", "affected"),
     "status.unaffected": ("non atteint", "unaffected"),
@@ -53,14 +53,14 @@ FAMILY |= {
     "role.relative": ("apparenté", "relative"),
     "search.caption": ("Modes de transmission recherchés", "Modes of inheritance looked for"),
     "search.mode": ("Mode", "Mode"),
-    "search.yes": ("Répond", "Yes"),
+    "search.yes": ("Oui", "Yes"),
     "search.open": ("Indéterminé", "Indeterminate"),
-    "search.shown": ("Retenu ici", "Retained here"),
+    "search.shown": ("Retenus", "Retained"),
     "search.note": (
         "« Indéterminé » : un appel manquant ou une mesure absente empêche de conclure ; ce n'est pas un résultat négatif. "
-        "« Retenu ici » : après filtre sur l'effet prédit et, s'il y a lieu, sur la fréquence.",
+        "« Retenus » : après filtre sur l'effet prédit et, s'il y a lieu, sur la fréquence.",
         "Indeterminate: a missing call or an absent measure prevents an answer; it is not a negative result. "
-        "Retained here: after the filter on predicted effect and, where there is one, on frequency.",
+        "Retained: after the filter on predicted effect and, where there is one, on frequency.",
     ),
 }
 MODES: dict[str, tuple[str, str]] = {
@@ -74,7 +74,7 @@ MODES: dict[str, tuple[str, str]] = {
     "mode.dominant": ("Dominant", "Dominant"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #71085754
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3db94430
 MODES |= {
     "rule.de_novo": ("Porté par l'enfant, référence appelée avec assurance chez les deux parents",
                      "Carried by the child, confidently called reference in both parents"),
@@ -91,8 +91,8 @@ MODES |= {
     "rule.mitochondrial": ("Transmis par la mère, hétéroplasmie indiquée", "Through the mother, heteroplasmy shown"),
     "rule.dominant": ("Hétérozygote chez tous les atteints, absent chez les non-atteints",
                       "Heterozygous in all who are affected, absent in those who are not"),
-    "grade.high": ("haut grade", "high grade"),
-    "grade.low": ("bas grade", "low grade"),
+    "grade.high": ("confiance élevée", "high grade"),
+    "grade.low": ("confiance faible", "low grade"),
     "grade.second": ("second rang", "second rank"),
     "answer.yes": ("répond au mode", "meets the mode"),
     "answer.indeterminate": ("indéterminé", "indeterminate"),
@@ -102,7 +102,7 @@ MODES |= {
     "impact.modifier": ("non codant ou inconnu", "non-coding or unknown"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #724da6fb
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #bdd826f1
 FAMILY |= {f"relation.{k}": v for k, v in {
     "parent-child": ("parent et enfant", "parent and child"),
     "full siblings": ("frères et sœurs", "full siblings"),
@@ -118,7 +118,7 @@ FAMILY |= {f"relation.{k}": v for k, v in {
     "unrelated": ("non apparentés", "unrelated"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #bfc585a2
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #8e96cd24
 EFFECTS: dict[str, tuple[str, str]] = {f"so.{k}": v for k, v in {
     "transcript_ablation": ("perte du transcrit", "transcript ablation"),
     "splice_acceptor_variant": ("site accepteur d'épissage", "splice acceptor"),
@@ -151,7 +151,7 @@ EFFECTS |= {f"so.{k}": v for k, v in {
     "intergenic_variant": ("intergénique", "intergenic"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #4fec18fe
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #602105bd
 QUALITY: dict[str, tuple[str, str]] = {
     "quality.title": ("Qualité des données de la famille", "Quality of the family's data"),
     "quality.lead_good": ("Les contrôles évalués sont conformes.", "All checks that could be made are as expected."),
@@ -182,7 +182,7 @@ QUALITY: dict[str, tuple[str, str]] = {
     "quality.declared": ("Lien déclaré", "Declared relation"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #39abe1f8
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6b59e36c
 QUALITY |= {
     "quality.kinship": ("Coefficient de parenté", "Kinship coefficient"),
     "quality.expected": ("Attendu", "Expected"),
@@ -221,7 +221,7 @@ QUALITY |= {
     "stat.hom_alt_ref_share": ("Lectures de référence chez les homozygotes", "Reference reads in homozygotes"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #899e2f68
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #e534b30e
 RESULT: dict[str, tuple[str, str]] = {
     "result.title": ("L'essentiel", "In brief"),
     "result.lead.one": ("{n} variant candidat retenu chez {proband}.", "{n} candidate variant retained in {proband}."),
@@ -242,19 +242,19 @@ RESULT: dict[str, tuple[str, str]] = {
                         "{n} more candidates are neither counted nor listed: narrow the filters."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a98693c3
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #70fe5608
 RESULT |= {
     "result.rarity": ("Rareté non évaluée", "Rarity not assessed"),
     "result.rarity_more": (
         "Aucune base de fréquences n'a été donnée. La plupart de ces variants sont sans doute fréquents en population.",
         "No frequency base was given. Most of these variants are probably common in the population.",
     ),
-    "result.high": ("{n} de haut grade", "{n} of high grade"),
-    "result.low": ("{n} de bas grade", "{n} of low grade"),
+    "result.high": ("{n} de confiance élevée", "{n} of high grade"),
+    "result.low": ("{n} de confiance faible", "{n} of low grade"),
     "result.pairs": ("couples de variants", "pairs of variants"),
     "result.quality": ("Qualité des données", "Quality of the data"),
     "result.first": ("À examiner en premier", "To look at first"),
-    "result.first_caption": ("Candidats de haut grade", "High-grade candidates"),
+    "result.first_caption": ("Candidats de confiance élevée", "High-grade candidates"),
     "result.more.one": ("{n} autre, par mode, plus bas.", "{n} more, by mode, below."),
     "result.more.many": ("{n} autres, par mode, plus bas.", "{n} more, by mode, below."),
     "result.gene": ("Gène", "Gene"),
@@ -269,7 +269,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c82f8ddc
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #23fc070b
 RESULT |= {
     "candidates.title": ("Variants candidats par mode", "Candidate variants by mode"),
     "candidates.none": ("Aucun variant ne répond à ce mode dans ce qui a été évalué.",
@@ -280,7 +280,7 @@ RESULT |= {
     "candidates.more.many": ("{n} autres candidats ne sont pas affichés ici ; ils sont dans l'annexe interne.",
                              "{n} more candidates are not shown here; they are in the internal annex."),
     "candidates.impact_word": ("impact", "impact"),
-    "candidates.low_title": ("{mode}, bas grade", "{mode}, low grade"),
+    "candidates.low_title": ("{mode}, confiance faible", "{mode}, low grade"),
     "candidates.evidence": ("Génotypes et lectures : {what}", "Genotypes and reads: {what}"),
     "candidates.genotype": ("Génotype", "Genotype"),
     "candidates.reads": ("Lectures réf. / alt.", "Reads ref / alt"),
@@ -291,8 +291,8 @@ RESULT |= {
     "candidates.coding": ("HGVS codant", "HGVS coding"),
     "candidates.protein": ("HGVS protéine", "HGVS protein"),
     "candidates.impact": ("Effet prédit", "Predicted impact"),
-    "candidates.rarity": ("Fréquence en population", "Population frequency"),
-    "candidates.filter": ("Filtre du fichier", "Filter of the file"),
+    "candidates.rarity": ("Fréquence", "Frequency"),
+    "candidates.filter": ("Filtre", "Filter"),
     "candidates.reasons": ("Pourquoi", "Why"),
     "candidates.no_gene": ("gène non annoté", "gene not annotated"),
     "candidates.pair": ("Couple {n}", "Pair {n}"),
@@ -309,7 +309,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #e78d8a75
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #1099ce04
 RESULT |= {
     "plots.balance_alt": ("Histogramme de la balance allélique des hétérozygotes et {n} candidats : {values}.",
                           "Histogram of the allele balance of heterozygotes and {n} candidates: {values}."),
@@ -340,7 +340,7 @@ LIMITS: dict[str, tuple[str, str]] = {
     "limits.gene": ("Gène et effet prédit", "Gene and predicted effect"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #dc531b4b
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #d0856ab4
 LIMITS |= {
     "limits.no_reader": ("Cette version ne lit que les substitutions et les petites insertions ou délétions.",
                          "This version reads only substitutions and small insertions or deletions."),
@@ -359,6 +359,7 @@ LIMITS |= {
                             "Genes are not yet compared with the person's signs."),
     "limits.no_gene": ("Le fichier n'est pas annoté : les couples hétérozygotes composites ne peuvent pas être cherchés.",
                        "The file is not annotated: compound heterozygous pairs cannot be looked for."),
+    "limits.modes": ("Dans les modes de transmission", "In the modes of inheritance"),
     "limits.method": ("Limites de la méthode", "Limits of the method"),
     "limits.method_1": ("Les appels de génotypes sont ceux de la plateforme ; ils ne sont pas refaits ici.",
                         "Genotype calls are those of the platform; they are not made again here."),
@@ -372,5 +373,5 @@ LIMITS |= {
                         "Fields not served, for they count other persons: {fields}."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6d10b9fd
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #b2eff2f2
 RARE_DISEASE: dict[str, tuple[str, str]] = {**FAMILY, **MODES, **EFFECTS, **QUALITY, **RESULT, **LIMITS}

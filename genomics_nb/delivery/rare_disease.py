@@ -6,7 +6,7 @@
 __all__ = ['MENDELIAN_LIMIT', 'roles', 'masthead', 'family_section', 'FamilyQuality', 'verdict', 'quality_section', 'brief',
            'overview', 'Scope', 'limits_section']
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #c319d1aa
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #040146a7
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from ..store.case import Case, HpoTerm
 from ..store.pedigree import Pedigree
 from ..variant.consequence import annotation_fields
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #47481ea8
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b6675f8c
 def roles(
     pedigree: Pedigree,
     proband: str,  # pseudonym
@@ -59,7 +59,7 @@ def roles(
     order = ("proband", "father", "mother", "sibling", "child", "relative")
     return dict(sorted(found.items(), key=lambda item: order.index(item[1])))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bf7f028b
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b4db914a
 def masthead(
     case: Case,
     served: Mapping[str, Any],  # attributes of the dataset that the gate served
@@ -76,7 +76,7 @@ def masthead(
         (say("rare.date"), say.date(when)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #7434ddbe
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #08884018
 def _terms(terms: Sequence[HpoTerm], say: Say) -> object:
     if not terms:
         return Emphasis(say("family.none"), "muted")
@@ -102,7 +102,7 @@ def _members_table(pedigree: Pedigree, members: Mapping[str, str], served: Mappi
     columns = [say(f"family.{name}") for name in ("person", "sex", "status", "data")]
     return Table(say("family.caption"), columns, rows)
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #21bc478f
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #600c3e22
 def _modes_table(counts: pd.DataFrame, shown: pd.DataFrame, say: Say) -> Table:
     """`counts`: index mode, columns yes_high, yes_low, indeterminate; `shown`: the candidates of the page."""
     rows: list[list[object]] = []
@@ -137,7 +137,7 @@ def family_section(
     return Section(say("family.title"), [question, Stack([drawing, _members_table(pedigree, members, served, say)], side="right"),
                                          _modes_table(counts, shown, say)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #5f791c4f
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #37ddefd7
 MENDELIAN_LIMIT: Final = 0.02  # share of assessed sites; the project's own: a wrong parent gives several times as much
 
 
@@ -172,7 +172,7 @@ class FamilyQuality:
         """`bad` where identity disagrees, `watch` where anything calls for a look, else `good`."""
         return "bad" if self.identity_disagrees else "watch" if self.remarks(say) else "good"
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #52dc26f9
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #4d3d6190
 _LEVELS: Final[dict[str, Level]] = {
     "ok": "good", "low": "watch", "high": "watch", "not assessed": "unknown", "agrees": "good", "disagrees": "bad",
     "review": "watch", "consistent": "good", "inconsistent": "bad", "too few sites": "unknown",
@@ -198,7 +198,7 @@ def _norm(statistic: str, low: float, high: float, say: Say) -> str:
         return say("quality.between", **texts)
     return say("quality.least", **texts) if "low" in texts else say("quality.most", **texts) if texts else say("quality.no_norm")
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #08ca5015
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #c09ad8e6
 def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     people = [person for person in members if person in quality.statistics.index]
     rows: list[list[object]] = []
@@ -220,7 +220,7 @@ def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) ->
     columns = [say("quality.indicator"), say("quality.norm"), *(f"{say(f'role.{members[p]}')} {p}" for p in people)]
     return Table(say("quality.caption"), columns, rows, say("quality.norms_note", sources=say.join(sources)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bc549e29
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bcf147bd
 def _sex_table(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     rows = [[_person(row.sample, members, say), say(f"sex.{row.declared}"), say(f"sex.{row.inferred}"), verdict(row.verdict, say)]
             for row in quality.sex.itertuples()]
@@ -251,7 +251,7 @@ def _mendelian_table(quality: FamilyQuality, members: Mapping[str, str], say: Sa
     columns.append(say("quality.verdict"))
     return Table(say("quality.mendel_caption"), columns, rows, say("quality.mendel_note", limit=say.percent(MENDELIAN_LIMIT, 0)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #96f6b5ef
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #28e2ec32
 def quality_section(
     quality: FamilyQuality,
     members: Mapping[str, str],  # person -> role
@@ -275,7 +275,7 @@ def quality_section(
     return Section(say("quality.title"), [Notice(level, lead), _indicators(quality, members, say), plots,
                                           Section(say("quality.relation"), identity, level=3)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a840cf7d
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #dcc4cfa5
 def _tiles(candidates: pd.DataFrame, quality: FamilyQuality, say: Say) -> Tiles:
     """One number for each mode that matters most, and the verdict on the data."""
     tiles: list[tuple[object, str, object]] = []
@@ -312,14 +312,14 @@ def brief(
         listed.insert(0, Notice("watch", say("result.rarity"), say("result.rarity_more")))
     return Section(say("result.title"), [Text(lead, "lead"), _tiles(candidates, quality, say), *listed, proposal])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #0b500aad
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #673fbb36
 def overview(
     candidates: pd.DataFrame,  # from `candidates.with_effects`
     qc: xr.Dataset,  # population.qc.sample_qc, loaded
     build: str,
     proband: str,
     say: Say,
-    most: int = 12,  # findings drawn for each mode and grade: those that the page shows in full
+    most: int = 8,  # findings drawn for each mode and grade: those that the page shows in full
 ) -> Section:
     """Where the candidates lie, and whether their reads look like a heterozygote's."""
     drawn = detailed(candidates, most)
@@ -335,7 +335,7 @@ def overview(
                say("plots.balance_alt", n=len(drawn), values=shares)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #66bb7d0c
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #753442e3
 @dataclass(frozen=True)
 class Scope:
     """What the run could look at."""
@@ -352,10 +352,11 @@ class Scope:
         calls = bool(np.isin(ds["variant_contig"].values, mitochondrial).any())
         return cls(bool(annotation_fields(ds)), frequency_field, calls, tuple(ds.attrs.get("withheld_fields", ())))
 
-
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a025e05b
 def limits_section(
     scope: Scope,
     say: Say,
+    modes: Sequence[str] = (),  # what the modes themselves could not assess, as sentences
 ) -> Section:
     """Fields not assessed, with reasons; then the limits of the method."""
     rows: list[list[object]] = []
@@ -380,5 +381,5 @@ def limits_section(
     method = [say(f"limits.method_{i}") for i in (1, 2, 3, 4)]
     if scope.withheld:
         method.append(say("limits.withheld", fields=", ".join(scope.withheld)))
-    about = Section(say("limits.method"), [Bullets(method)], level=3)
-    return Section(say("limits.title"), [Text(say("limits.lead")), table, about])
+    parts = [Text(say("limits.lead")), table, *([Text(say("limits.modes"), "label"), Bullets(modes)] if modes else [])]
+    return Section(say("limits.title"), [*parts, Section(say("limits.method"), [Bullets(method)], level=3)])

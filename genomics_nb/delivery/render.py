@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ELEMENTS', 'HIDDEN', 'STYLE', 'PRINT', 'PAGE', 'sanitise', 'body', 'command', 'traceability', 'render']
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #3b5b475d
+# %% ../../nbs/library/8_delivery/04_render.ipynb #1c75ba61
 import base64
 import datetime as dt
 import hashlib
@@ -24,7 +24,7 @@ from .document import Code, Lines, Section, Signature, Table, Text, escape
 from .params import Lang
 from .texts import Say
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #a9837ed6
+# %% ../../nbs/library/8_delivery/04_render.ipynb #a4be363a
 ELEMENTS = frozenset(
     "a article abbr b br caption code dd div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 header hr i img li ol p pre "
     "section small span strong sub sup table tbody td tfoot th thead tr ul".split()
@@ -54,7 +54,7 @@ def sanitise(
     quiet = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)", "", markup)
     return str(bleach.clean(quiet, tags=ELEMENTS, attributes=_allowed, protocols={"data"}, strip_comments=True))
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #bf155c57
+# %% ../../nbs/library/8_delivery/04_render.ipynb #56fdc1ea
 HIDDEN = frozenset({"parameters", "injected-parameters", "internal"})
 _markdown = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
 
@@ -81,7 +81,7 @@ def _output(output: NotebookNode, lang: Lang) -> str:
         return sanitise(str(_markdown(data["text/markdown"])))
     return f"<pre>{escape(data['text/plain'])}</pre>" if "text/plain" in data else ""
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #0bdff6c7
+# %% ../../nbs/library/8_delivery/04_render.ipynb #0d07728c
 def body(
     nb: NotebookNode,  # an executed notebook
     lang: Lang,
@@ -103,7 +103,7 @@ def body(
             parts += [_output(output, lang) for output in cell.outputs]
     return "\n".join(part for part in parts if part)
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #83cf75f7
+# %% ../../nbs/library/8_delivery/04_render.ipynb #48ead44a
 STYLE = """
 :root{--ink:#15222e;--muted:#4b5966;--line:#d3dbe2;--wash:#f3f6f8;--brand:#0d4a63;--tint:#e6eff4;--sheet:#fff;
 --good:#175233;--good-bg:#e7f3eb;--watch:#6f4100;--watch-bg:#fdf1dc;--bad:#8c1822;--bad-bg:#fbe9ea;--plain-bg:#eceff2;
@@ -134,7 +134,7 @@ letter-spacing:.01em}
 .mark{width:1.5rem;height:1.5rem;border-radius:50%;border:.3rem solid var(--brand);border-right-color:#8fb3c4}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #852804ac
+# %% ../../nbs/library/8_delivery/04_render.ipynb #bb1a49df
 STYLE += """
 h1{font-size:clamp(1.6rem,4.2vw,2.25rem);line-height:1.15;margin:0;font-weight:700;letter-spacing:-.015em;text-wrap:balance}
 .subtitle{margin:.35rem 0 1.4rem;font-size:1.125rem;color:var(--muted)}
@@ -174,7 +174,7 @@ grid-template-columns:repeat(auto-fit,minmax(min(9.5rem,100%),1fr))}
 .remark{font-size:.875rem;line-height:1.35;color:var(--muted);margin-top:.2rem}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #fb3ea766
+# %% ../../nbs/library/8_delivery/04_render.ipynb #919626fa
 STYLE += """
 .status{white-space:nowrap;font-weight:600;padding:.05rem .5rem .1rem .1rem;border-radius:1rem;display:inline-block;
 font-size:.9375em;line-height:1.5;background:var(--plain-bg)}
@@ -188,7 +188,7 @@ font-size:.9375em;line-height:1.5;background:var(--plain-bg)}
 .notice .notice-title{font-weight:700;color:inherit;margin:0}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #3d390975
+# %% ../../nbs/library/8_delivery/04_render.ipynb #06c4f17f
 STYLE += """
 .scroll{overflow-x:auto;margin:0 0 1rem;max-width:100%}
 .scroll:focus-visible{outline:3px solid var(--brand);outline-offset:2px}
@@ -217,7 +217,9 @@ figcaption{font-size:.875rem;color:var(--muted);margin-top:.5rem;max-width:46rem
 .under{margin:.1rem 0 .6rem;color:var(--muted);font-size:.9375rem;max-width:none}
 .card .card{border-width:1px 0 0;border-color:var(--line);padding:.8rem 0 0;margin:.6rem 0 0}
 .card ul{font-size:.9375rem}
-.card .facts{font-size:.9375rem;gap:.5rem 1.4rem;margin-bottom:.7rem}
+.card .facts{font-size:.9375rem;display:block;margin-bottom:.6rem}
+.card .facts>div{display:grid;grid-template-columns:minmax(0,6.5rem) minmax(0,1fr);gap:0 .8rem;padding:.12rem 0}
+.card .facts dt{line-height:1.55rem}
 .signature{border:1.5px solid var(--ink);padding:.9rem 1rem .3rem;margin-top:1rem}
 .signature .notice-title{font-weight:700;margin:0 0 .6rem}
 .signature dl{display:grid;gap:.8rem 1.5rem;grid-template-columns:repeat(auto-fit,minmax(min(12rem,100%),1fr));margin:0 0 .8rem}
@@ -225,12 +227,11 @@ figcaption{font-size:.875rem;color:var(--muted);margin-top:.5rem;max-width:46rem
 .signature dd{margin:0;border-bottom:1px solid var(--ink);height:2.1rem}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #9cb6c31e
+# %% ../../nbs/library/8_delivery/04_render.ipynb #8b2889be
 STYLE += """
 @media (min-width:52rem),print{.side.even{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
 .card .side.even{grid-template-columns:minmax(0,1.6fr) minmax(0,1fr)}
-.side.right{grid-template-columns:minmax(0,1fr) minmax(0,1.55fr)}
-.card .facts{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}}
+.side.right{grid-template-columns:minmax(0,1fr) minmax(0,1.55fr)}}
 @media (min-width:68rem){.frame{grid-template-columns:14rem minmax(0,1fr)}
 .contents{position:sticky;top:0;align-self:start;padding:3.2rem 0 1rem;max-height:100vh;overflow:auto}}
 @media (max-width:67.99rem){.contents{display:none}}
@@ -254,7 +255,7 @@ tr,.card,figure,.notice,.tiles li,.signature{break-inside:avoid}
 .status,.notice,.tiles,.sign{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit}}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #81b3106f
+# %% ../../nbs/library/8_delivery/04_render.ipynb #34cd5ca6
 def command(
     record: RunRecord,
 ) -> str:
@@ -263,7 +264,7 @@ def command(
     store = "" if not record.parameters.get("store") else " -p store=STORE"
     return f"genomics-nb run {shlex.quote(record.template.name)}{store} {' '.join(values)} --out runs"
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #85faf945
+# %% ../../nbs/library/8_delivery/04_render.ipynb #89224e16
 def traceability(
     record: RunRecord,
     say: Say,
@@ -301,7 +302,7 @@ def _consent_rows(consent: ConsentRecord, say: Say) -> list[tuple[str, object]]:
     left = "; ".join(f"{person}: {reason}" for person, reason in consent.left_out.items())
     return [(say("trace.decision"), decision), (say("trace.audit"), audit), (say("trace.left_out"), left or say("trace.none"))]
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #f79a26a7
+# %% ../../nbs/library/8_delivery/04_render.ipynb #473a563e
 def _contents(markup: str, say: Say) -> str:
     """A list of links to the parts of level 2."""
     heads = re.findall(r'<h2 id="([a-z0-9-]+)">(.*?)</h2>', markup)
@@ -335,7 +336,7 @@ def _css_text(text: str) -> str:
     """Text as a CSS string: everything but plain letters and digits as an escape."""
     return '"' + "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text) + '"'
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #023416ac
+# %% ../../nbs/library/8_delivery/04_render.ipynb #4d9a6243
 def render(
     nb: NotebookNode,  # an executed notebook
     *,
@@ -362,7 +363,7 @@ def render(
         service=escape(say("frame.service")), contents=_contents(inside, say), body=inside,
     )
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #84ce0045
+# %% ../../nbs/library/8_delivery/04_render.ipynb #1e01eb58
 PAGE = """<!DOCTYPE html>
 <html lang="{lang}">
 <head>

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FRAME', 'TRACE', 'MESSAGES', 'NARROW', 'Say']
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #355b9999
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #83e48502
 import datetime as dt
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from ..core.types import ParameterError, shown
 from .params import Lang
 from .phrases import RARE_DISEASE
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #91790f87
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #f4f1c17b
 FRAME: dict[str, tuple[str, str]] = {
     "frame.device": (
         "Recherche et formation : ce logiciel n'est pas un dispositif médical.",
@@ -36,7 +36,7 @@ FRAME: dict[str, tuple[str, str]] = {
     "frame.made": ("Établi le {date}", "Made on {date}"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #2a829fa7
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #0801ee81
 FRAME |= {
     "frame.sign": ("Signature", "Signature"),
     "frame.sign_who": ("Biologiste (nom, prénoms)", "Biologist (full name)"),
@@ -48,7 +48,7 @@ FRAME |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #4320aa08
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #aacfe7e6
 TRACE: dict[str, tuple[str, str]] = {
     "trace.title": ("Traçabilité et reproduction", "Traceability and reproduction"),
     "trace.lead": (
@@ -74,7 +74,7 @@ TRACE: dict[str, tuple[str, str]] = {
     "trace.none": ("aucune", "none"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #c8677f80
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #c425cfd8
 TRACE |= {
     "trace.decision": ("Décision d'accès", "Access decision"),
     "trace.decision_value": ("n° {number}, finalité « {purpose} », {when}", "no. {number}, purpose {purpose}, {when}"),
@@ -90,13 +90,13 @@ TRACE |= {
     "purpose.training": ("formation", "training"),
 }
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #abd216e2
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #22c576d2
 MESSAGES: Final[dict[str, tuple[str, str]]] = {**FRAME, **TRACE, **RARE_DISEASE}
 NARROW = "\u202f"  # the narrow space of French numbers, which no line break may split
 _FRENCH_SPACES = re.compile(r"« | »| (?=[:;!?])")  # no line may break there
 _MOIS = ("janvier février mars avril mai juin juillet août septembre octobre novembre décembre").split()
 
-# %% ../../nbs/library/8_delivery/02_texts.ipynb #91d90b60
+# %% ../../nbs/library/8_delivery/02_texts.ipynb #f812b18e
 @dataclass(frozen=True)
 class Say:
     """The texts in one language; numbers and dates as that language writes them."""
