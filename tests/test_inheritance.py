@@ -545,6 +545,13 @@ def test_two_alleles_of_one_site_are_in_trans():
     assert found["allele"].tolist() == [1, 2] and set(found["answer"]) == {"yes"}
 
 
+def test_a_record_that_stands_twice_is_no_pair_with_itself():
+    alone = read_ped("F kid 0 0 1 2\n")
+    sites = [((0, 1),), ((1, 0),)]
+    assert pairs_of(sites, [KID], alone, phased=np.ones((2, 1), bool), position=[7, 7]) == {}
+    assert pairs_of(sites, [KID], alone, phased=np.ones((2, 1), bool), position=[7, 9]) == {(0, 1): ("yes", "high")}
+
+
 def test_a_son_has_no_pair_on_x():
     assert pairs_of([((0, 1), (0, -2), (0, 1)), ((0, 1), (0, -2), (0, 1))], contig="chrX") == {}
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ANSWERS', 'NO_ALLELE', 'ALWAYS', 'COLUMNS', 'not_assessed', 'rows_to_annotate', 'member_columns', 'rarity_text',
-           'sentences', 'single_rows', 'pair_rows', 'variant_columns', 'counts_of', 'candidates']
+           'sentences', 'single_rows', 'pair_rows', 'variant_columns', 'real_rows', 'counts_of', 'candidates']
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #b69b6c9c
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #0a6cd797
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from ..store.pedigree import Pedigree
 ANSWERS: Final = {"yes": YES, "no": NO, "indeterminate": INDETERMINATE}
 _NAMES: Final = {value: name for name, value in ANSWERS.items()}
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #352662da
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #99edee67
 _GAPS: Final = {
     "rarity": ("Rarity: no population frequencies were given.", "Rareté : aucune fréquence de population fournie."),
     "compound": ("Compound heterozygotes: no genes were given.", "Hétérozygotes composites : aucun gène fourni."),
@@ -56,7 +56,7 @@ def not_assessed(
     who = {"affected": ", ".join(absent), "crowded": ", ".join(crowded)}
     return [_GAPS[gap][LANGUAGES.index(lang)].format(who=who.get(gap, "")) for gap, yes in there.items() if yes]
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #5f6f8555
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #1f9f2f63
 def rows_to_annotate(
     ds: xr.Dataset,
     pedigree: Pedigree,  # one family
@@ -69,7 +69,7 @@ def rows_to_annotate(
     some = (genotype > 0).any(axis=2).any(axis=1)
     return np.flatnonzero(np.asarray(dask.compute(called & some)[0])).astype(np.int64)
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #e7e1e3a4
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #6dd47d41
 def _shown_genotype(calls: NDArray[np.int8]) -> str:
     return "/".join("." if a == -1 else str(a) for a in calls.tolist() if a != -2) or "."
 
@@ -102,7 +102,7 @@ def rarity_text(site: Site, lang: str) -> str:
         return ("not in the source", "absent de la source")[LANGUAGES.index(lang)]
     return f"{site.frequency:.2g}"
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #088ec7d5
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #d3ad9561
 def sentences(found: Sequence[Finding], lang: str) -> list[str]:
     """Each reason once: against, open, grade, note."""
     return list(dict.fromkeys(f.sentence(lang) for f in sorted(found, key=lambda f: f.reason)))
@@ -136,7 +136,7 @@ def pair_rows(result: Screen, pairs: Pairs, answers: Collection[str], lang: str)
         rows += [_row(result, "compound", h.variant, h.allele, "", f"{gene}-{number}", found, lang) for h in halves]
     return rows
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #0a4469fb
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #bd5a7cd4
 NO_ALLELE: Final = ("*", "<*>", "<NON_REF>", "*:DEL", "<*:DEL>", "")
 
 
@@ -159,7 +159,18 @@ def variant_columns(ds: xr.Dataset, table: pd.DataFrame, genes: pd.DataFrame | N
         filter=[";".join(filters[flags[i]]) or "." for i in at],
         gene=[", ".join(of_gene.get(key, [])) for key in zip(table["variant"], table["allele"], strict=True)])
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #988d2ed4
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #14c165af
+def real_rows(
+    table: pd.DataFrame,  # from `variant_columns`
+) -> NDArray[np.bool_]:
+    """False for rows of an allele that is no variant, and for pairs of a record with its own copy."""
+    real = ~table["alt"].isin(NO_ALLELE)
+    variant = table[["contig", "position", "ref", "alt"]].astype(str).agg("|".join, axis=1) if len(table) else table["alt"]
+    distinct = variant.groupby(table["pair"]).transform("nunique")
+    lost = set(table.loc[(table["pair"] != "") & (~real | (distinct < 2)), "pair"])
+    return np.asarray(real & ~table["pair"].isin(lost))
+
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #74690efe
 def counts_of(result: Screen, pairs: Pairs | None) -> dict[str, dict[str, int]]:
     """Yes (high and low), indeterminate and no of each mode; compound counts pairs and is absent where not assessed."""
     table = result.counts.groupby("mode", sort=False)[["yes_high", "yes_low", "indeterminate", "no"]].sum()
@@ -172,7 +183,7 @@ def counts_of(result: Screen, pairs: Pairs | None) -> dict[str, dict[str, int]]:
             "indeterminate": int((answer == INDETERMINATE).sum()), "no": int((answer == NO).sum())}
     return {mode: {"yes": c["yes_high"] + c["yes_low"], **c} for mode in MODES if (c := counts.get(mode)) is not None}
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #d0880be2
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #4905451c
 ALWAYS: Final = ("de_novo", "parental_mosaic", "mitochondrial")
 COLUMNS: Final = ("mode", "answer", "grade", "pair", "gene", "contig", "position", "ref", "alt", "allele", "filter", "rarity",
                   "child", "reasons", "variant")
@@ -208,7 +219,7 @@ def _limited(table: pd.DataFrame, limit: int | None) -> tuple[pd.DataFrame, dict
     left_out = table.loc[place >= limit, "mode"].astype(str).value_counts()
     return table[place < limit], {str(k): int(v) for k, v in left_out.items()}
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #ded69715
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #b3af860e
 def candidates(
     ds: xr.Dataset,  # of one family
     pedigree: Pedigree,  # one family
@@ -240,7 +251,7 @@ def candidates(
     columns = [*COLUMNS, *(f"{m} {what}" for m in result.family.members for what in ("GT", "AD", "DP", "GQ", "VAF"))]
     table = pd.DataFrame(rows, columns=[c for c in columns if c not in ("contig", "position", "ref", "alt", "filter", "gene")])
     table = variant_columns(ds, table, genes)
-    real = ~table["alt"].isin(NO_ALLELE)
+    real = real_rows(table)
     table = table[real].sort_values("mode", key=lambda m: m.map(MODES.index), kind="stable")[columns].reset_index(drop=True)
     build_used = build if build is not None else ds.attrs.get("genome_build", "unknown")
     table.attrs = {
