@@ -119,7 +119,7 @@ def test_the_report_is_for_this_patient_whole_and_in_french(report: Path) -> Non
 
 def test_the_run_can_be_traced_to_the_decision_and_the_analysis(report: Path, cad: CAD, ingested: dict) -> None:
     record = json.loads((report.parent / "run.json").read_text(encoding="utf-8"))
-    assert record["status"] == "done" and record["inputs"]["analyses"][0]["id"] == ingested["analysis"]
+    assert record["status"] == "done" and record["inputs"]["analyses"] == [ingested["analysis"]]
     consent = record["consent"]
     assert consent["purpose"] == "care" and consent["decision"] >= 1
     head = f"{consent['audit_length']}:{consent['audit_head'].split(':')[-1]}"

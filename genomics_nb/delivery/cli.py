@@ -9,7 +9,7 @@ __all__ = ['app', 'case_app', 'consent_app', 'audit_app', 'Store', 'Json', 'Purp
            'audit_verify', 'audit_head', 'finish', 'run', 'report', 'demo', 'doctor', 'run_command', 'complain',
            'explain', 'main']
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #f41a5192
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #38182ce1
 import datetime as dt
 import json
 import os
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #6589c478
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #09357ed9
 def group(
     text: str,  # its help
 ) -> typer.Typer:
@@ -60,7 +60,7 @@ def root(
 ) -> None:
     """Options that belong to no command; the help of the program stands in `app`."""
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #d97cb49b
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #48eaf476
 def answer(
     record: Any,  # anything JSON can hold
     as_json: bool,
@@ -92,7 +92,7 @@ def quiet(as_json: bool) -> bool:
     """Whether to leave out progress bars: a machine reads, or nobody watches."""
     return as_json or not sys.stderr.isatty()
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #133652b1
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #803e0365
 @app.command(epilog="Example: genomics-nb init /data/cad --care")
 def init(
     store: Annotated[Path, typer.Argument(help="A new folder.")],
@@ -121,7 +121,9 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Take deliveries in. The same delivery again is no harm; a refused one leaves nothing in the store."""
-    cad = open_store(store)
+    from genomics_nb.core.config import settings
+
+    cad, workers = open_store(store), workers or settings().workers
     for file in vcf:
         done = cad.ingest(file, ped=ped, build=build, platform=platform, manifest=manifest, callable_bed=callable_bed,
                           workers=workers, progress=not quiet(as_json))
@@ -131,7 +133,7 @@ def ingest(
         answer(done.as_dict(), as_json,
                f"{file.name}: {done.records:,} records of {done.samples} samples {how}, analysis {done.id[:12]}")
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #2fcd3b11
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #15ab7f28
 @case_app.command("add", epilog='Example: genomics-nb case add case.json --store /data/cad   with case.json: {"case": "DI-0042", '
                   '"family": "FAM-42", "proband": "P1", "indication": "Intellectual disability", "hpo_present": ["HP:0001249"]}')
 def case_add(
@@ -165,7 +167,7 @@ def case_show(case: Annotated[str, typer.Argument(help="Its name.")], store: Sto
     answer(found.model_dump(mode="json"), as_json, f"{found.case}: {found.indication}",
            f"family {found.family}, proband {found.proband}", *people, "signs", *signs)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #859f9482
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #e5f1c186
 Purposes = Annotated[list[str], typer.Option(
     "--purpose", help="care, research, quality or training; may be given several times.")]
 Version = Annotated[str, typer.Option(help="Version of the signed form.")]
@@ -188,7 +190,7 @@ def state(person: str, purposes: list[str], granted: bool, version: str, date: d
     word = "granted" if granted else "withdrawn"
     answer(records, as_json, *(f"{person}: {r['purpose']} {word} on {r['date']}" for r in records))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #8deb786d
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #fff53ba2
 @consent_app.command("grant", epilog="Example: genomics-nb consent grant P1 --purpose care --date 2026-01-05 --store /data/cad")
 def consent_grant(person: Person, purpose: Purposes, store: Store = None, version: Version = "1", date: Date = None,
                   as_json: Json = False) -> None:
@@ -210,7 +212,7 @@ def consent_show(person: Person, store: Store = None, as_json: Json = False) -> 
     lines = [f"{r['date']}\t{r['purpose']}\t{'granted' if r['granted'] else 'withdrawn'}\tform {r['version']}" for r in records]
     answer(records, as_json, *(lines or ["Nothing recorded: nothing is served."]))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #7febbe0b
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #1b27d672
 @audit_app.command("verify", epilog="Example: genomics-nb audit verify --store /data/cad --head 42:9be1...")
 def audit_verify(
     store: Store = None,
@@ -234,7 +236,7 @@ def audit_head(store: Store = None, as_json: Json = False) -> None:
     head = open_store(store).audit_head()
     answer({"length": head.length, "hash": head.hash}, as_json, str(head))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #a8271d3c
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #86d867af
 def finish(result: Any, as_json: bool) -> None:
     """Say how a run ended, and end with its code."""
     record = {"run": result.run_id, "case": result.case, "status": result.status, "folder": str(result.folder),
@@ -268,7 +270,7 @@ def run(
         given[name] = value
     finish(run_notebook(notebook, given, out=out, progress=not quiet(as_json)), as_json)
 
-
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #fc566297
 @app.command(epilog="Example: genomics-nb report DI-0042 --store /data/cad --lang en --out runs")
 def report(
     case: Annotated[str, typer.Argument(help="Its name.")],
@@ -285,7 +287,7 @@ def report(
     parameters = {"case": case, "store": str(open_store(store).path), "lang": lang or settings().language, "purpose": purpose}
     finish(run_notebook("rare_disease", parameters, out=out, progress=not quiet(as_json)), as_json)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #9656d15c
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #951ef18a
 @app.command(epilog="Example: genomics-nb demo --out my-demo")
 def demo(
     out: Annotated[Path, typer.Option(help="A folder for the store and the report.")] = Path("genomics-demo"),
@@ -318,7 +320,7 @@ def doctor(
     if any(check.state == "problem" for check in checks):
         raise typer.Exit(1)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #39ba8940
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #6f4dbdec
 INTERRUPTED: Final[int] = 130  # what a shell expects after Ctrl-C; typer ends with it too
 
 
