@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ANSWERS', 'NO_ALLELE', 'ALWAYS', 'COLUMNS', 'not_assessed', 'rows_to_annotate', 'member_columns', 'rarity_text',
-           'sentences', 'single_rows', 'pair_rows', 'variant_columns', 'real_rows', 'counts_of', 'candidates']
+           'seen', 'sentences', 'single_rows', 'pair_rows', 'variant_columns', 'real_rows', 'counts_of', 'candidates']
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #0a6cd797
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #28cbbe98
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from ..store.pedigree import Pedigree
 ANSWERS: Final = {"yes": YES, "no": NO, "indeterminate": INDETERMINATE}
 _NAMES: Final = {value: name for name, value in ANSWERS.items()}
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #99edee67
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #fd69ec9a
 _GAPS: Final = {
     "rarity": ("Rarity: no population frequencies were given.", "Rareté : aucune fréquence de population fournie."),
     "compound": ("Compound heterozygotes: no genes were given.", "Hétérozygotes composites : aucun gène fourni."),
@@ -56,7 +56,7 @@ def not_assessed(
     who = {"affected": ", ".join(absent), "crowded": ", ".join(crowded)}
     return [_GAPS[gap][LANGUAGES.index(lang)].format(who=who.get(gap, "")) for gap, yes in there.items() if yes]
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #1f9f2f63
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #37fa1f10
 def rows_to_annotate(
     ds: xr.Dataset,
     pedigree: Pedigree,  # one family
@@ -69,7 +69,7 @@ def rows_to_annotate(
     some = (genotype > 0).any(axis=2).any(axis=1)
     return np.flatnonzero(np.asarray(dask.compute(called & some)[0])).astype(np.int64)
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #6dd47d41
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #e6cca134
 def _shown_genotype(calls: NDArray[np.int8]) -> str:
     return "/".join("." if a == -1 else str(a) for a in calls.tolist() if a != -2) or "."
 
@@ -102,7 +102,48 @@ def rarity_text(site: Site, lang: str) -> str:
         return ("not in the source", "absent de la source")[LANGUAGES.index(lang)]
     return f"{site.frequency:.2g}"
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #d3ad9561
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #a6a0154c
+_SEEN: Final = {
+    "de_novo": (
+        "carried by {child}; each parent who could have given it is called reference (asked: GQ {t.gq}, depth {t.dp}, "
+        "{t.alt_reads} reads in the child, fewer than {t.parent_reads} in the parents)",
+        "porté par {child} ; chaque parent susceptible de l'avoir transmis est de référence (exigé : GQ {t.gq}, profondeur "
+        "{t.dp}, {t.alt_reads} lectures chez l'enfant, moins de {t.parent_reads} chez les parents)"),
+    "parental_mosaic": (
+        "carried by {child}; {mosaic} (asked: {t.mosaic_reads} reads, a share below {t.mosaic_share})",
+        "porté par {child} ; {mosaic} (exigé : {t.mosaic_reads} lectures, part inférieure à {t.mosaic_share})"),
+    "recessive": (
+        "two copies in each affected member ({affected}), at least one in each parent, two in no unaffected member",
+        "deux copies chez chaque membre atteint ({affected}), au moins une chez chaque parent, deux chez aucun membre sain"),
+    "compound": (
+        "one copy of each variant in {affected}; the two lie on different copies of the gene",
+        "une copie de chaque variant chez {affected} ; les deux sont sur des copies différentes du gène"),
+    "x_recessive": (
+        "no copy of X without it in {affected}; no unaffected male carries it",
+        "aucune copie de l'X sans lui chez {affected} ; aucun homme sain n'est porteur"),
+    "x_dominant": (
+        "carried by each affected member ({affected}), transmitted as X is",
+        "porté par chaque membre atteint ({affected}), transmis comme l'X"),
+    "mitochondrial": (
+        "carried by each affected member and by the mother: {levels} of the reads",
+        "porté par chaque membre atteint et par la mère : {levels} des lectures"),
+    "dominant": (
+        "one copy in each affected member ({affected}); where both parents are known, one of them carries it",
+        "une copie chez chaque membre atteint ({affected}) ; si les deux parents sont connus, l'un est porteur"),
+}
+
+
+def seen(mode: str, family: Sequence[Evidence], child: str, limits: Thresholds, lang: str) -> str:
+    """What was seen, for an answer of yes."""
+    reads = ("{m}: {n:g} reads, {s:.1%}", "{m} : {n:g} lectures, {s:.1%}")[LANGUAGES.index(lang)]
+    mosaics = [reads.format(m=e.member, n=e.reads, s=e.share) for e in family
+               if e.affected != 1 and e.reads >= limits.mosaic_reads and e.share < limits.mosaic_share]
+    levels = [f"{e.member} {e.share:.1%}" for e in family if not np.isnan(e.share)]
+    affected = ", ".join(e.member for e in family if e.affected == 1)
+    return _SEEN[mode][LANGUAGES.index(lang)].format(
+        child=child, affected=affected, mosaic="; ".join(mosaics), levels=", ".join(levels), t=limits)
+
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #bafd58cf
 def sentences(found: Sequence[Finding], lang: str) -> list[str]:
     """Each reason once: against, open, grade, note."""
     return list(dict.fromkeys(f.sentence(lang) for f in sorted(found, key=lambda f: f.reason)))
@@ -112,9 +153,10 @@ def _row(result: Screen, mode: str, variant: int, allele: int, child: str, pair:
          lang: str) -> dict[str, Any]:
     site, family = evidence_at(result, variant, allele)
     bits = mask(found)
+    yes = [seen(mode, family, child, result.thresholds, lang)] if answer_of(bits) == YES else []
     return {"mode": mode, "answer": _NAMES[int(answer_of(bits))], "grade": str(grade_of(bits)), "pair": pair,
             "variant": variant, "allele": allele, "child": child, "rarity": rarity_text(site, lang),
-            "reasons": sentences(found, lang), **member_columns(result, variant, allele, family)}
+            "reasons": yes + sentences(found, lang), **member_columns(result, variant, allele, family)}
 
 
 def single_rows(result: Screen, hits: pd.DataFrame, lang: str) -> list[dict[str, Any]]:
@@ -136,7 +178,7 @@ def pair_rows(result: Screen, pairs: Pairs, answers: Collection[str], lang: str)
         rows += [_row(result, "compound", h.variant, h.allele, "", f"{gene}-{number}", found, lang) for h in halves]
     return rows
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #bd5a7cd4
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #4a832d57
 NO_ALLELE: Final = ("*", "<*>", "<NON_REF>", "*:DEL", "<*:DEL>", "")
 
 
@@ -159,7 +201,7 @@ def variant_columns(ds: xr.Dataset, table: pd.DataFrame, genes: pd.DataFrame | N
         filter=[";".join(filters[flags[i]]) or "." for i in at],
         gene=[", ".join(of_gene.get(key, [])) for key in zip(table["variant"], table["allele"], strict=True)])
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #14c165af
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #f3244b4e
 def real_rows(
     table: pd.DataFrame,  # from `variant_columns`
 ) -> NDArray[np.bool_]:
@@ -170,7 +212,7 @@ def real_rows(
     lost = set(table.loc[(table["pair"] != "") & (~real | (distinct < 2)), "pair"])
     return np.asarray(real & ~table["pair"].isin(lost))
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #74690efe
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #2c69afb8
 def counts_of(result: Screen, pairs: Pairs | None) -> dict[str, dict[str, int]]:
     """Yes (high and low), indeterminate and no of each mode; compound counts pairs and is absent where not assessed."""
     table = result.counts.groupby("mode", sort=False)[["yes_high", "yes_low", "indeterminate", "no"]].sum()
@@ -183,7 +225,7 @@ def counts_of(result: Screen, pairs: Pairs | None) -> dict[str, dict[str, int]]:
             "indeterminate": int((answer == INDETERMINATE).sum()), "no": int((answer == NO).sum())}
     return {mode: {"yes": c["yes_high"] + c["yes_low"], **c} for mode in MODES if (c := counts.get(mode)) is not None}
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #4905451c
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #19116e24
 ALWAYS: Final = ("de_novo", "parental_mosaic", "mitochondrial")
 COLUMNS: Final = ("mode", "answer", "grade", "pair", "gene", "contig", "position", "ref", "alt", "allele", "filter", "rarity",
                   "child", "reasons", "variant")
@@ -219,7 +261,7 @@ def _limited(table: pd.DataFrame, limit: int | None) -> tuple[pd.DataFrame, dict
     left_out = table.loc[place >= limit, "mode"].astype(str).value_counts()
     return table[place < limit], {str(k): int(v) for k, v in left_out.items()}
 
-# %% ../../nbs/library/4_rare/06_inheritance.ipynb #b3af860e
+# %% ../../nbs/library/4_rare/06_inheritance.ipynb #e6cdc3c7
 def candidates(
     ds: xr.Dataset,  # of one family
     pedigree: Pedigree,  # one family
