@@ -9,7 +9,7 @@ __all__ = ['app', 'case_app', 'consent_app', 'audit_app', 'Store', 'Json', 'Purp
            'audit_verify', 'audit_head', 'finish', 'run', 'report', 'demo', 'doctor', 'run_command', 'complain',
            'explain', 'main']
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #38182ce1
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #57c9ac5a
 import datetime as dt
 import json
 import os
@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #09357ed9
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #61cd55d6
 def group(
     text: str,  # its help
 ) -> typer.Typer:
@@ -60,7 +60,7 @@ def root(
 ) -> None:
     """Options that belong to no command; the help of the program stands in `app`."""
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #48eaf476
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #3ec5fad7
 def answer(
     record: Any,  # anything JSON can hold
     as_json: bool,
@@ -92,7 +92,7 @@ def quiet(as_json: bool) -> bool:
     """Whether to leave out progress bars: a machine reads, or nobody watches."""
     return as_json or not sys.stderr.isatty()
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #803e0365
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #0114550a
 @app.command(epilog="Example: genomics-nb init /data/cad --care")
 def init(
     store: Annotated[Path, typer.Argument(help="A new folder.")],
@@ -133,7 +133,7 @@ def ingest(
         answer(done.as_dict(), as_json,
                f"{file.name}: {done.records:,} records of {done.samples} samples {how}, analysis {done.id[:12]}")
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #15ab7f28
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #b82d1d95
 @case_app.command("add", epilog='Example: genomics-nb case add case.json --store /data/cad   with case.json: {"case": "DI-0042", '
                   '"family": "FAM-42", "proband": "P1", "indication": "Intellectual disability", "hpo_present": ["HP:0001249"]}')
 def case_add(
@@ -167,7 +167,7 @@ def case_show(case: Annotated[str, typer.Argument(help="Its name.")], store: Sto
     answer(found.model_dump(mode="json"), as_json, f"{found.case}: {found.indication}",
            f"family {found.family}, proband {found.proband}", *people, "signs", *signs)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #e5f1c186
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #033223a6
 Purposes = Annotated[list[str], typer.Option(
     "--purpose", help="care, research, quality or training; may be given several times.")]
 Version = Annotated[str, typer.Option(help="Version of the signed form.")]
@@ -190,7 +190,7 @@ def state(person: str, purposes: list[str], granted: bool, version: str, date: d
     word = "granted" if granted else "withdrawn"
     answer(records, as_json, *(f"{person}: {r['purpose']} {word} on {r['date']}" for r in records))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #fff53ba2
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #a0cde892
 @consent_app.command("grant", epilog="Example: genomics-nb consent grant P1 --purpose care --date 2026-01-05 --store /data/cad")
 def consent_grant(person: Person, purpose: Purposes, store: Store = None, version: Version = "1", date: Date = None,
                   as_json: Json = False) -> None:
@@ -212,7 +212,7 @@ def consent_show(person: Person, store: Store = None, as_json: Json = False) -> 
     lines = [f"{r['date']}\t{r['purpose']}\t{'granted' if r['granted'] else 'withdrawn'}\tform {r['version']}" for r in records]
     answer(records, as_json, *(lines or ["Nothing recorded: nothing is served."]))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #1b27d672
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #538049dd
 @audit_app.command("verify", epilog="Example: genomics-nb audit verify --store /data/cad --head 42:9be1...")
 def audit_verify(
     store: Store = None,
@@ -236,7 +236,7 @@ def audit_head(store: Store = None, as_json: Json = False) -> None:
     head = open_store(store).audit_head()
     answer({"length": head.length, "hash": head.hash}, as_json, str(head))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #86d867af
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #48bfc493
 def finish(result: Any, as_json: bool) -> None:
     """Say how a run ended, and end with its code."""
     record = {"run": result.run_id, "case": result.case, "status": result.status, "folder": str(result.folder),
@@ -270,7 +270,7 @@ def run(
         given[name] = value
     finish(run_notebook(notebook, given, out=out, progress=not quiet(as_json)), as_json)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #fc566297
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #1d9b4b81
 @app.command(epilog="Example: genomics-nb report DI-0042 --store /data/cad --lang en --out runs")
 def report(
     case: Annotated[str, typer.Argument(help="Its name.")],
@@ -287,7 +287,7 @@ def report(
     parameters = {"case": case, "store": str(open_store(store).path), "lang": lang or settings().language, "purpose": purpose}
     finish(run_notebook("rare_disease", parameters, out=out, progress=not quiet(as_json)), as_json)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #951ef18a
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #de6022cd
 @app.command(epilog="Example: genomics-nb demo --out my-demo")
 def demo(
     out: Annotated[Path, typer.Option(help="A folder for the store and the report.")] = Path("genomics-demo"),
@@ -320,7 +320,7 @@ def doctor(
     if any(check.state == "problem" for check in checks):
         raise typer.Exit(1)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #6f4dbdec
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #a50818ee
 INTERRUPTED: Final[int] = 130  # what a shell expects after Ctrl-C; typer ends with it too
 
 
@@ -340,7 +340,7 @@ def run_command(
     except Exception as error:
         return explain(error)
 
-
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #fcca0695
 def complain(message: str, code: int) -> int:
     """One line on the error stream."""
     print(f"genomics-nb: {message}", file=sys.stderr)
