@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FAMILY', 'MODES', 'EFFECTS', 'QUALITY', 'RESULT', 'LIMITS', 'RARE_DISEASE']
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #c1cb065f
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #fddffa96
 FAMILY: dict[str, tuple[str, str]] = {
     "rare.title": ("Analyse génomique familiale", "Genome analysis of a family"),
     "rare.subtitle": ("Maladie rare : variants candidats par mode de transmission",
@@ -40,7 +40,7 @@ FAMILY |= {f"sex.{k}": v for k, v in {
     "aneuploidy suspected": ("aneuploïdie suspectée", "aneuploidy suspected"), "not assessed": ("non évalué", "not assessed"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #488905c0
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #5a57d89f
 FAMILY |= {
     "status.affected": ("atteint", "affected"),
     "status.unaffected": ("non atteint", "unaffected"),
@@ -74,7 +74,7 @@ MODES: dict[str, tuple[str, str]] = {
     "mode.dominant": ("Dominant", "Dominant"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3db94430
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #fbc54b58
 MODES |= {
     "rule.de_novo": ("Porté par l'enfant, référence appelée avec assurance chez les deux parents",
                      "Carried by the child, confidently called reference in both parents"),
@@ -102,7 +102,7 @@ MODES |= {
     "impact.modifier": ("non codant ou inconnu", "non-coding or unknown"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #bdd826f1
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ab734020
 FAMILY |= {f"relation.{k}": v for k, v in {
     "parent-child": ("parent et enfant", "parent and child"),
     "full siblings": ("frères et sœurs", "full siblings"),
@@ -118,7 +118,7 @@ FAMILY |= {f"relation.{k}": v for k, v in {
     "unrelated": ("non apparentés", "unrelated"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #8e96cd24
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #07ca2b25
 EFFECTS: dict[str, tuple[str, str]] = {f"so.{k}": v for k, v in {
     "transcript_ablation": ("perte du transcrit", "transcript ablation"),
     "splice_acceptor_variant": ("site accepteur d'épissage", "splice acceptor"),
@@ -151,7 +151,7 @@ EFFECTS |= {f"so.{k}": v for k, v in {
     "intergenic_variant": ("intergénique", "intergenic"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #602105bd
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #f679e6d6
 QUALITY: dict[str, tuple[str, str]] = {
     "quality.title": ("Qualité des données de la famille", "Quality of the family's data"),
     "quality.lead_good": ("Les contrôles évalués sont conformes.", "All checks that could be made are as expected."),
@@ -182,7 +182,7 @@ QUALITY: dict[str, tuple[str, str]] = {
     "quality.declared": ("Lien déclaré", "Declared relation"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6b59e36c
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a79f038c
 QUALITY |= {
     "quality.kinship": ("Coefficient de parenté", "Kinship coefficient"),
     "quality.expected": ("Attendu", "Expected"),
@@ -221,11 +221,12 @@ QUALITY |= {
     "stat.hom_alt_ref_share": ("Lectures de référence chez les homozygotes", "Reference reads in homozygotes"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #e534b30e
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #b57517d7
 RESULT: dict[str, tuple[str, str]] = {
     "result.title": ("L'essentiel", "In brief"),
-    "result.lead.one": ("{n} variant candidat retenu chez {proband}.", "{n} candidate variant retained in {proband}."),
-    "result.lead.many": ("{n} variants candidats retenus chez {proband}.", "{n} candidate variants retained in {proband}."),
+    "result.lead.one": ("{n} candidat retenu chez {proband}.", "{n} candidate retained in {proband}."),
+    "result.lead.many": ("{n} candidats retenus chez {proband}, variants seuls ou couples, comptés mode par mode.",
+                         "{n} candidates retained in {proband}, single variants or pairs, counted mode by mode."),
     "result.none": ("Aucun variant candidat n'est retenu chez {proband} dans ce qui a été évalué.",
                     "No candidate variant is retained in {proband} in what was assessed."),
     "result.proposal": ("Proposition de travail, sans conclusion diagnostique",
@@ -242,7 +243,7 @@ RESULT: dict[str, tuple[str, str]] = {
                         "{n} more candidates are neither counted nor listed: narrow the filters."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #70fe5608
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3cfb4c49
 RESULT |= {
     "result.rarity": ("Rareté non évaluée", "Rarity not assessed"),
     "result.rarity_more": (
@@ -269,7 +270,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #23fc070b
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #4a43ae04
 RESULT |= {
     "candidates.title": ("Variants candidats par mode", "Candidate variants by mode"),
     "candidates.none": ("Aucun variant ne répond à ce mode dans ce qui a été évalué.",
@@ -309,7 +310,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #1099ce04
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #5a38a94b
 RESULT |= {
     "plots.balance_alt": ("Histogramme de la balance allélique des hétérozygotes et {n} candidats : {values}.",
                           "Histogram of the allele balance of heterozygotes and {n} candidates: {values}."),
@@ -340,7 +341,7 @@ LIMITS: dict[str, tuple[str, str]] = {
     "limits.gene": ("Gène et effet prédit", "Gene and predicted effect"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #d0856ab4
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3fa505ad
 LIMITS |= {
     "limits.no_reader": ("Cette version ne lit que les substitutions et les petites insertions ou délétions.",
                          "This version reads only substitutions and small insertions or deletions."),
@@ -373,5 +374,5 @@ LIMITS |= {
                         "Fields not served, for they count other persons: {fields}."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #b2eff2f2
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a821ef7e
 RARE_DISEASE: dict[str, tuple[str, str]] = {**FAMILY, **MODES, **EFFECTS, **QUALITY, **RESULT, **LIMITS}

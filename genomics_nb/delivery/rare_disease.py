@@ -6,7 +6,7 @@
 __all__ = ['MENDELIAN_LIMIT', 'roles', 'masthead', 'family_section', 'FamilyQuality', 'verdict', 'quality_section', 'brief',
            'overview', 'Scope', 'limits_section']
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #040146a7
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #4880c442
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from ..store.case import Case, HpoTerm
 from ..store.pedigree import Pedigree
 from ..variant.consequence import annotation_fields
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b6675f8c
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #9a644504
 def roles(
     pedigree: Pedigree,
     proband: str,  # pseudonym
@@ -59,7 +59,7 @@ def roles(
     order = ("proband", "father", "mother", "sibling", "child", "relative")
     return dict(sorted(found.items(), key=lambda item: order.index(item[1])))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b4db914a
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #c254aad0
 def masthead(
     case: Case,
     served: Mapping[str, Any],  # attributes of the dataset that the gate served
@@ -76,7 +76,7 @@ def masthead(
         (say("rare.date"), say.date(when)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #08884018
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #e24cd74e
 def _terms(terms: Sequence[HpoTerm], say: Say) -> object:
     if not terms:
         return Emphasis(say("family.none"), "muted")
@@ -102,7 +102,7 @@ def _members_table(pedigree: Pedigree, members: Mapping[str, str], served: Mappi
     columns = [say(f"family.{name}") for name in ("person", "sex", "status", "data")]
     return Table(say("family.caption"), columns, rows)
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #600c3e22
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #ead525bf
 def _modes_table(counts: pd.DataFrame, shown: pd.DataFrame, say: Say) -> Table:
     """`counts`: index mode, columns yes_high, yes_low, indeterminate; `shown`: the candidates of the page."""
     rows: list[list[object]] = []
@@ -137,7 +137,7 @@ def family_section(
     return Section(say("family.title"), [question, Stack([drawing, _members_table(pedigree, members, served, say)], side="right"),
                                          _modes_table(counts, shown, say)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #37ddefd7
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #feedbf3c
 MENDELIAN_LIMIT: Final = 0.02  # share of assessed sites; the project's own: a wrong parent gives several times as much
 
 
@@ -172,7 +172,7 @@ class FamilyQuality:
         """`bad` where identity disagrees, `watch` where anything calls for a look, else `good`."""
         return "bad" if self.identity_disagrees else "watch" if self.remarks(say) else "good"
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #4d3d6190
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #f2278ace
 _LEVELS: Final[dict[str, Level]] = {
     "ok": "good", "low": "watch", "high": "watch", "not assessed": "unknown", "agrees": "good", "disagrees": "bad",
     "review": "watch", "consistent": "good", "inconsistent": "bad", "too few sites": "unknown",
@@ -198,7 +198,7 @@ def _norm(statistic: str, low: float, high: float, say: Say) -> str:
         return say("quality.between", **texts)
     return say("quality.least", **texts) if "low" in texts else say("quality.most", **texts) if texts else say("quality.no_norm")
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #c09ad8e6
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #9d2faa0c
 def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     people = [person for person in members if person in quality.statistics.index]
     rows: list[list[object]] = []
@@ -220,7 +220,7 @@ def _indicators(quality: FamilyQuality, members: Mapping[str, str], say: Say) ->
     columns = [say("quality.indicator"), say("quality.norm"), *(f"{say(f'role.{members[p]}')} {p}" for p in people)]
     return Table(say("quality.caption"), columns, rows, say("quality.norms_note", sources=say.join(sources)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #bcf147bd
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #dc5f2768
 def _sex_table(quality: FamilyQuality, members: Mapping[str, str], say: Say) -> Table:
     rows = [[_person(row.sample, members, say), say(f"sex.{row.declared}"), say(f"sex.{row.inferred}"), verdict(row.verdict, say)]
             for row in quality.sex.itertuples()]
@@ -251,7 +251,7 @@ def _mendelian_table(quality: FamilyQuality, members: Mapping[str, str], say: Sa
     columns.append(say("quality.verdict"))
     return Table(say("quality.mendel_caption"), columns, rows, say("quality.mendel_note", limit=say.percent(MENDELIAN_LIMIT, 0)))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #28e2ec32
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #b271d4f2
 def quality_section(
     quality: FamilyQuality,
     members: Mapping[str, str],  # person -> role
@@ -275,7 +275,7 @@ def quality_section(
     return Section(say("quality.title"), [Notice(level, lead), _indicators(quality, members, say), plots,
                                           Section(say("quality.relation"), identity, level=3)])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #dcc4cfa5
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #9bff025d
 def _tiles(candidates: pd.DataFrame, quality: FamilyQuality, say: Say) -> Tiles:
     """One number for each mode that matters most, and the verdict on the data."""
     tiles: list[tuple[object, str, object]] = []
@@ -312,7 +312,7 @@ def brief(
         listed.insert(0, Notice("watch", say("result.rarity"), say("result.rarity_more")))
     return Section(say("result.title"), [Text(lead, "lead"), _tiles(candidates, quality, say), *listed, proposal])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #673fbb36
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #8403cc73
 def overview(
     candidates: pd.DataFrame,  # from `candidates.with_effects`
     qc: xr.Dataset,  # population.qc.sample_qc, loaded
@@ -335,7 +335,7 @@ def overview(
                say("plots.balance_alt", n=len(drawn), values=shares)),
     ])
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #753442e3
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #88a34ed5
 @dataclass(frozen=True)
 class Scope:
     """What the run could look at."""
@@ -352,7 +352,7 @@ class Scope:
         calls = bool(np.isin(ds["variant_contig"].values, mitochondrial).any())
         return cls(bool(annotation_fields(ds)), frequency_field, calls, tuple(ds.attrs.get("withheld_fields", ())))
 
-# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #a025e05b
+# %% ../../nbs/library/8_delivery/08_rare_disease.ipynb #f126ef85
 def limits_section(
     scope: Scope,
     say: Say,
