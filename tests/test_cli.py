@@ -287,3 +287,24 @@ def test_the_doctor_finds_a_care_store_that_is_open(tmp_path: Path) -> None:
     (tmp_path / "s").chmod(0o755)
     done = typed("doctor", "--store", str(tmp_path / "s"))
     assert done.returncode == 1 and "chmod 0700" in done.stdout
+
+
+# --- demonstration ---------------------------------------------------------------------------------------------------
+
+
+def test_the_demonstration_makes_a_report_and_finds_every_planted_answer(tmp_path: Path) -> None:
+    done = json.loads(good("demo", "--out", str(tmp_path / "demo"), "--lang", "en", "--json", how=started))
+    assert done["status"] == "done" and done["wrong"] == [] and done["right"] == done["planted"] > 10
+    page = Path(done["report"]).read_text(encoding="utf-8")
+    assert all(gene in page for gene in ("ARID1B", "ALDH7A1", "PAH", "OPHN1")) and 'lang="en"' in page
+    assert "for research and training, 1 analyses" in good("doctor", "--store", done["store"])
+
+
+def test_a_demonstration_whose_answer_does_not_come_out_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genomics_nb.delivery import demo
+
+    false = demo.planted()
+    false.loc[0, "position"] += 1
+    monkeypatch.setattr(demo, "planted", lambda: false)
+    done = typed("demo", "--out", str(tmp_path / "demo"), "--json")
+    assert done.returncode == 1 and "not found" in json.loads(done.stdout)["wrong"][0] and done.stderr.count("\n") == 1
