@@ -245,6 +245,16 @@ def test_a_person_who_looks_for_the_cause_gets_the_traceback(failing, capsys, mo
     assert "ValueError: here" in capsys.readouterr().err
 
 
+def test_a_child_that_cries_is_not_heard_and_we_still_are() -> None:
+    code = ("import subprocess, sys; from genomics_nb.delivery.cli import silent_children\n"
+            "with silent_children():\n"
+            "    subprocess.run(['sh', '-c', 'echo child >&2'])\n"
+            "    print('inside', file=sys.stderr)\n"
+            "print('after', file=sys.stderr); subprocess.run(['sh', '-c', 'echo later >&2'])")
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["inside", "after", "later"]
+
+
 def test_a_reader_who_goes_away_is_no_accident(store: Path) -> None:
     command = [PROGRAM, "case", "show", "K1", "--store", str(store)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

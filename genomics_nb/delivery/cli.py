@@ -6,22 +6,23 @@
 __all__ = ['app', 'case_app', 'consent_app', 'audit_app', 'Store', 'Json', 'Purposes', 'Version', 'Date', 'Person', 'Out',
            'INTERRUPTED', 'group', 'show_version', 'root', 'answer', 'open_store', 'quiet', 'init', 'ingest',
            'case_add', 'case_list', 'case_show', 'state', 'consent_grant', 'consent_withdraw', 'consent_show',
-           'audit_verify', 'audit_head', 'finish', 'run', 'report', 'demo', 'doctor', 'run_command', 'complain',
-           'explain', 'main']
+           'audit_verify', 'audit_head', 'silent_children', 'finish', 'run', 'report', 'demo', 'doctor', 'run_command',
+           'complain', 'explain', 'main']
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #57c9ac5a
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #7754e582
 import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #61cd55d6
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #2f944098
 def group(
     text: str,  # its help
 ) -> typer.Typer:
@@ -60,7 +61,7 @@ def root(
 ) -> None:
     """Options that belong to no command; the help of the program stands in `app`."""
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #3ec5fad7
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #9bf7ecc8
 def answer(
     record: Any,  # anything JSON can hold
     as_json: bool,
@@ -92,7 +93,7 @@ def quiet(as_json: bool) -> bool:
     """Whether to leave out progress bars: a machine reads, or nobody watches."""
     return as_json or not sys.stderr.isatty()
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #0114550a
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #a061c5e6
 @app.command(epilog="Example: genomics-nb init /data/cad --care")
 def init(
     store: Annotated[Path, typer.Argument(help="A new folder.")],
@@ -133,7 +134,7 @@ def ingest(
         answer(done.as_dict(), as_json,
                f"{file.name}: {done.records:,} records of {done.samples} samples {how}, analysis {done.id[:12]}")
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #b82d1d95
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #1e5ca963
 @case_app.command("add", epilog='Example: genomics-nb case add case.json --store /data/cad   with case.json: {"case": "DI-0042", '
                   '"family": "FAM-42", "proband": "P1", "indication": "Intellectual disability", "hpo_present": ["HP:0001249"]}')
 def case_add(
@@ -167,7 +168,7 @@ def case_show(case: Annotated[str, typer.Argument(help="Its name.")], store: Sto
     answer(found.model_dump(mode="json"), as_json, f"{found.case}: {found.indication}",
            f"family {found.family}, proband {found.proband}", *people, "signs", *signs)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #033223a6
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #9f6bc3d3
 Purposes = Annotated[list[str], typer.Option(
     "--purpose", help="care, research, quality or training; may be given several times.")]
 Version = Annotated[str, typer.Option(help="Version of the signed form.")]
@@ -190,7 +191,7 @@ def state(person: str, purposes: list[str], granted: bool, version: str, date: d
     word = "granted" if granted else "withdrawn"
     answer(records, as_json, *(f"{person}: {r['purpose']} {word} on {r['date']}" for r in records))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #a0cde892
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #eb537f12
 @consent_app.command("grant", epilog="Example: genomics-nb consent grant P1 --purpose care --date 2026-01-05 --store /data/cad")
 def consent_grant(person: Person, purpose: Purposes, store: Store = None, version: Version = "1", date: Date = None,
                   as_json: Json = False) -> None:
@@ -212,7 +213,7 @@ def consent_show(person: Person, store: Store = None, as_json: Json = False) -> 
     lines = [f"{r['date']}\t{r['purpose']}\t{'granted' if r['granted'] else 'withdrawn'}\tform {r['version']}" for r in records]
     answer(records, as_json, *(lines or ["Nothing recorded: nothing is served."]))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #538049dd
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #b93687d4
 @audit_app.command("verify", epilog="Example: genomics-nb audit verify --store /data/cad --head 42:9be1...")
 def audit_verify(
     store: Store = None,
@@ -236,7 +237,30 @@ def audit_head(store: Store = None, as_json: Json = False) -> None:
     head = open_store(store).audit_head()
     answer({"length": head.length, "hash": head.hash}, as_json, str(head))
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #48bfc493
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #cb061728
+@contextmanager
+def silent_children() -> Iterator[None]:
+    """Processes started inside write their errors to nowhere; this process still writes to its own stream."""
+    try:
+        ours = sys.stderr.fileno() == 2
+    except (OSError, ValueError):  # a notebook or a test: the stream is no file
+        ours = False
+    before, kept = sys.stderr, os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    own = os.fdopen(os.dup(kept), "w", buffering=1, errors="backslashreplace") if ours else None
+    try:
+        os.dup2(nowhere, 2)
+        sys.stderr = own or before
+        yield
+    finally:
+        sys.stderr = before
+        os.dup2(kept, 2)
+        for descriptor in (kept, nowhere):
+            os.close(descriptor)
+        if own is not None:
+            own.close()
+
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #e479b3f1
 def finish(result: Any, as_json: bool) -> None:
     """Say how a run ended, and end with its code."""
     record = {"run": result.run_id, "case": result.case, "status": result.status, "folder": str(result.folder),
@@ -268,9 +292,11 @@ def run(
         if not equals or not name or name in given:
             raise ParameterError(f"-p {text}: write each parameter once, as name=value")
         given[name] = value
-    finish(run_notebook(notebook, given, out=out, progress=not quiet(as_json)), as_json)
+    with silent_children():
+        result = run_notebook(notebook, given, out=out, progress=not quiet(as_json))
+    finish(result, as_json)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #1d9b4b81
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #dcbfc23e
 @app.command(epilog="Example: genomics-nb report DI-0042 --store /data/cad --lang en --out runs")
 def report(
     case: Annotated[str, typer.Argument(help="Its name.")],
@@ -285,9 +311,11 @@ def report(
     from genomics_nb.delivery.run import run_notebook
 
     parameters = {"case": case, "store": str(open_store(store).path), "lang": lang or settings().language, "purpose": purpose}
-    finish(run_notebook("rare_disease", parameters, out=out, progress=not quiet(as_json)), as_json)
+    with silent_children():
+        result = run_notebook("rare_disease", parameters, out=out, progress=not quiet(as_json))
+    finish(result, as_json)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #de6022cd
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #6d8518cf
 @app.command(epilog="Example: genomics-nb demo --out my-demo")
 def demo(
     out: Annotated[Path, typer.Option(help="A folder for the store and the report.")] = Path("genomics-demo"),
@@ -298,7 +326,8 @@ def demo(
     from genomics_nb.core.config import settings
     from genomics_nb.delivery.demo import demonstrate
 
-    done = demonstrate(out, lang or settings().language, progress=not quiet(as_json))
+    with silent_children():
+        done = demonstrate(out, lang or settings().language, progress=not quiet(as_json))
     answer(done.record, as_json, *done.lines)
     if done.exit_code:
         print(f"genomics-nb: {done.fault}", file=sys.stderr)
@@ -320,7 +349,7 @@ def doctor(
     if any(check.state == "problem" for check in checks):
         raise typer.Exit(1)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #a50818ee
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #ffeb6df9
 INTERRUPTED: Final[int] = 130  # what a shell expects after Ctrl-C; typer ends with it too
 
 
@@ -340,7 +369,7 @@ def run_command(
     except Exception as error:
         return explain(error)
 
-# %% ../../nbs/library/8_delivery/11_cli.ipynb #fcca0695
+# %% ../../nbs/library/8_delivery/11_cli.ipynb #572d48ff
 def complain(message: str, code: int) -> int:
     """One line on the error stream."""
     print(f"genomics-nb: {message}", file=sys.stderr)
