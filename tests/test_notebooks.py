@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 LONGEST_CELL = 40  # exported lines in one cell, docstrings and comments apart
-LONGEST_MODULE = 350  # exported lines in one notebook; "about", so a tenth more is let through
+LONGEST_CLASS = 80  # a class cannot be cut over cells; its methods are short
+LONGEST_MODULE = 350  # exported lines in one notebook
+ABOUT = 1.1  # a tenth more is let through
 SHELVES = ("library", "pilots", "reports", "sops", "lessons")
 
 
@@ -98,15 +100,19 @@ def test_notebooks_hold_no_metadata_of_a_session(repo: Path) -> None:
     assert faults == [], "run nbdev_clean"
 
 
+def longest(cell: dict) -> int:
+    return LONGEST_CLASS if [type(node) for node in ast.parse(text(cell)).body] == [ast.ClassDef] else LONGEST_CELL
+
+
 def test_exported_cells_are_short(repo: Path) -> None:
     long = [f"{p.name} cell {n}: {code_lines(c)} lines" for p in every_notebook(repo, "library")
-            for n, c in enumerate(read(p)["cells"]) if exported(c) and code_lines(c) > LONGEST_CELL]
+            for n, c in enumerate(read(p)["cells"]) if exported(c) and code_lines(c) > ABOUT * longest(c)]
     assert long == []
 
 
 def test_modules_are_short(repo: Path) -> None:
     sizes = {p.name: sum(code_lines(c) for c in read(p)["cells"] if exported(c)) for p in every_notebook(repo, "library")}
-    assert {name: size for name, size in sizes.items() if size > LONGEST_MODULE * 1.1} == {}
+    assert {name: size for name, size in sizes.items() if size > ABOUT * LONGEST_MODULE} == {}
 
 
 def test_library_notebooks_open_with_what_they_are(repo: Path) -> None:

@@ -13,10 +13,11 @@ from .tokens import (FLAG, FLOAT, FLOAT_FILL, FLOAT_MISSING, FLOAT_NAN, GENOTYPE
 # %% auto #0
 __all__ = ['COLUMNS', 'POSITION', 'QUALITY', 'NO_REF', 'NUMBER', 'SUBFIELDS', 'SAMPLES', 'GENOTYPE_TEXT', 'ALLELE', 'WIDE',
            'INFO_KEY', 'ORDER', 'SCATTERED', 'BEYOND', 'ENCODING', 'MESSAGES', 'fixed_columns', 'intern', 'info_fields',
-           'read_genotype', 'genotype_row', 'call_fields', 'genotype_rows', 'packed_size', 'pack']
+           'read_genotype', 'genotype_row', 'call_fields', 'genotype_rows']
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #254dd3af
-COLUMNS, POSITION, QUALITY, NO_REF, NUMBER, SUBFIELDS, SAMPLES, GENOTYPE_TEXT, ALLELE, WIDE, INFO_KEY, ORDER, SCATTERED, BEYOND, ENCODING = range(1, 16)
+COLUMNS, POSITION, QUALITY, NO_REF, NUMBER, SUBFIELDS, SAMPLES, GENOTYPE_TEXT = range(1, 9)  # what may be wrong with a record
+ALLELE, WIDE, INFO_KEY, ORDER, SCATTERED, BEYOND, ENCODING = range(9, 16)
 MESSAGES = {
     COLUMNS: ("the record has too few columns", "the line may be cut: transfer the file again"),
     POSITION: ("POS is not a whole number from 0 to 2147483647", "correct the record"),
@@ -36,7 +37,8 @@ MESSAGES = {
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #3a06c720
 @compiled
-def _ints(text, at, stop, width, base, ints, notes):
+def _ints(text: np.ndarray, at: int, stop: int, width: int, base: int, ints: np.ndarray,
+          notes: np.ndarray) -> tuple[int, int]:
     count = 0
     while True:
         at, value, state = read_int(text, at, stop)
@@ -54,7 +56,8 @@ def _ints(text, at, stop, width, base, ints, notes):
 
 
 @compiled
-def _floats(text, at, stop, width, base, ints, floats, slow, notes):
+def _floats(text: np.ndarray, at: int, stop: int, width: int, base: int, ints: np.ndarray, floats: np.ndarray,
+            slow: np.ndarray, notes: np.ndarray) -> tuple[int, int]:
     count = 0
     while True:
         begin = at
@@ -74,9 +77,10 @@ def _floats(text, at, stop, width, base, ints, floats, slow, notes):
             return at, count
         at += 1
 
-
+# %% ../../nbs/library/1_store/03_fields.ipynb #d9146e4d
 @compiled
-def _texts(text, at, stop, width, base, starts, sizes, split):
+def _texts(text: np.ndarray, at: int, stop: int, width: int, base: int, starts: np.ndarray, sizes: np.ndarray,
+           split: bool) -> tuple[int, int]:
     count = 0
     while True:
         begin = at
@@ -89,9 +93,9 @@ def _texts(text, at, stop, width, base, starts, sizes, split):
             return at, count
         at += 1
 
-# %% ../../nbs/library/1_store/03_fields.ipynb #d9146e4d
+# %% ../../nbs/library/1_store/03_fields.ipynb #ed81b0dd
 @compiled
-def _absent(kind, width, base, ints, starts, sizes):
+def _absent(kind: int, width: int, base: int, ints: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> None:
     """Writes 'not there' for one field of one record or call."""
     if kind == INTEGER or kind == FLOAT:
         ints[base] = INT_MISSING if kind == INTEGER else FLOAT_MISSING
@@ -104,7 +108,9 @@ def _absent(kind, width, base, ints, starts, sizes):
 
 
 @compiled
-def _value(text, at, stop, kind, width, base, ints, floats, starts, sizes, slow, notes):
+def _value(text: np.ndarray, at: int, stop: int, kind: int, width: int, base: int, ints: np.ndarray,
+           floats: np.ndarray, starts: np.ndarray, sizes: np.ndarray, slow: np.ndarray,
+           notes: np.ndarray) -> tuple[int, int]:
     """(next offset, number of values or -1): reads one value of a field that is no genotype and no flag."""
     for k in range(base + 1, base + width):
         if kind == INTEGER or kind == FLOAT:
@@ -119,7 +125,9 @@ def _value(text, at, stop, kind, width, base, ints, floats, starts, sizes, slow,
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #4e508f6c
 @compiled
-def fixed_columns(text, begins, ends, wanted, columns, position, quality, floats, alleles, error):
+def fixed_columns(text: np.ndarray, begins: np.ndarray, ends: np.ndarray, wanted: int, columns: np.ndarray,
+                  position: np.ndarray, quality: np.ndarray, floats: np.ndarray, alleles: np.ndarray,
+                  error: np.ndarray) -> None:
     """Finds the columns of each line and reads POS and QUAL.
 
     `columns` (lines, 10) int32: start of columns 0-8 and of the first sample (or one past the end of the line).
@@ -156,9 +164,9 @@ def fixed_columns(text, begins, ends, wanted, columns, position, quality, floats
         if error[0]:
             return
 
-
+# %% ../../nbs/library/1_store/03_fields.ipynb #8dfb5495
 @compiled
-def _count_alleles(text, columns, r, alleles, error):
+def _count_alleles(text: np.ndarray, columns: np.ndarray, r: int, alleles: np.ndarray, error: np.ndarray) -> None:
     ref, alt, end = columns[r, 3], columns[r, 4], columns[r, 5] - 1
     if alt - ref < 2 or end <= alt:
         error[0], error[1] = NO_REF, r
@@ -170,7 +178,7 @@ def _count_alleles(text, columns, r, alleles, error):
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #e28246f8
 @compiled
-def _hash(text, lo, hi):
+def _hash(text: np.ndarray, lo: int, hi: int) -> np.uint64:
     h = np.uint64(1469598103934665603)
     for at in range(lo, hi):
         h = (h ^ np.uint64(text[at])) * np.uint64(1099511628211)
@@ -178,7 +186,7 @@ def _hash(text, lo, hi):
 
 
 @compiled
-def _same(text, a, b, size):
+def _same(text: np.ndarray, a: int, b: int, size: int) -> bool:
     for k in range(size):
         if text[a + k] != text[b + k]:
             return False
@@ -186,7 +194,8 @@ def _same(text, a, b, size):
 
 
 @compiled
-def intern(text, lo, hi, codes, first, table):
+def intern(text: np.ndarray, lo: np.ndarray, hi: np.ndarray, codes: np.ndarray, first: np.ndarray,
+           table: np.ndarray) -> int:
     """Codes for equal texts. `first` gets the row where each was first seen. Returns their number, -1 if the table is full."""
     for k in range(len(table)):
         table[k] = -1
@@ -212,7 +221,7 @@ def intern(text, lo, hi, codes, first, table):
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #a57967ae
 @compiled
-def _is_key(text, at, names, lo, hi):
+def _is_key(text: np.ndarray, at: int, names: np.ndarray, lo: int, hi: int) -> bool:
     for k in range(hi - lo):
         if text[at + k] != names[lo + k]:
             return False
@@ -221,7 +230,8 @@ def _is_key(text, at, names, lo, hi):
 
 
 @compiled
-def _find_key(text, at, end, names, offsets, table):
+def _find_key(text: np.ndarray, at: int, end: int, names: np.ndarray, offsets: np.ndarray,
+              table: np.ndarray) -> tuple[int, int]:
     """(field, end of the key): the field is -1 where the header does not declare it."""
     stop = at
     while stop < end and text[stop] != 61 and text[stop] != 59:
@@ -237,7 +247,7 @@ def _find_key(text, at, end, names, offsets, table):
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #1fb2b189
 @compiled
-def _note_key(text, at, stop, unknown, notes):
+def _note_key(text: np.ndarray, at: int, stop: int, unknown: np.ndarray, notes: np.ndarray) -> None:
     """Remembers a key that has no column yet, once."""
     for k in range(notes[3]):
         if unknown[k, 1] - unknown[k, 0] == stop - at and _same(text, unknown[k, 0], at, stop - at):
@@ -248,7 +258,17 @@ def _note_key(text, at, stop, unknown, notes):
 
 
 @compiled
-def info_fields(text, lo, hi, keys, plan, arenas, counts, unknown, error):
+def _skip(text: np.ndarray, at: int, end: int) -> int:
+    """The next semicolon, or `end`."""
+    while at < end and text[at] != 59:
+        at += 1
+    return at
+
+# %% ../../nbs/library/1_store/03_fields.ipynb #6914fa97
+@compiled
+def info_fields(text: np.ndarray, lo: np.ndarray, hi: np.ndarray, keys: tuple[np.ndarray, ...],
+                plan: tuple[np.ndarray, ...], arenas: tuple[np.ndarray, ...], counts: np.ndarray,
+                unknown: np.ndarray, error: np.ndarray) -> None:
     """Reads the INFO column of each row into the arenas.
 
     `counts` (rows, fields) int32: values found. `unknown` (n, 2) int32: where keys that have no column yet stand; the rows
@@ -278,18 +298,14 @@ def info_fields(text, lo, hi, keys, plan, arenas, counts, unknown, error):
                     return
                 if f < 0:
                     _note_key(text, at, stop, unknown, notes)
-                    while at < end and text[at] != 59:
-                        at += 1
-                    at += 1
+                    at = _skip(text, at, end) + 1
                     continue
                 follows[previous] = f
             previous, kind, base = f, kinds[f], bases[f] + r * widths[f]
             if kind == FLAG or counts[r, f] or text[stop] != 61:
                 if kind == FLAG:
                     flags[base] = True
-                at = stop
-                while at < end and text[at] != 59:
-                    at += 1
+                at = _skip(text, stop, end)
                 counts[r, f] = max(counts[r, f], 1)
             else:
                 at, count = _value(text, stop + 1, 59, kind, widths[f], base, ints, floats, starts, sizes, slow, notes)
@@ -301,7 +317,8 @@ def info_fields(text, lo, hi, keys, plan, arenas, counts, unknown, error):
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #efe1c2eb
 @compiled
-def read_genotype(text, at, alleles, width, base, genotype):
+def read_genotype(text: np.ndarray, at: int, alleles: int, width: int, base: int,
+                  genotype: np.ndarray) -> tuple[int, int, bool]:
     """(next offset, ploidy or -1 or -2, phased): -1 is no genotype, -2 an allele that the record does not have."""
     ploidy, phased = 0, True
     if text[at] == 47 or text[at] == 124:
@@ -310,13 +327,13 @@ def read_genotype(text, at, alleles, width, base, genotype):
     while True:
         value = np.int64(0)
         if text[at] == 46:
-            value = -1
+            value = np.int64(-1)
             at += 1
         else:
             if text[at] < 48 or text[at] > 57:
                 return at, -1 if ploidy or not ends_value(text[at], 58) else 0, False
             while text[at] >= 48 and text[at] <= 57:
-                value = min(value * 10 + (text[at] - 48), 1 << 30)
+                value = min(value * 10 + (text[at] - 48), np.int64(1 << 30))
                 at += 1
             if value >= alleles:
                 return at, -2, False
@@ -332,8 +349,11 @@ def read_genotype(text, at, alleles, width, base, genotype):
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #12ff4dc0
 @compiled
-def genotype_row(calls, pairs, phased):  # (samples,) uint32 "0|1\t", uint16 out, bool out
-    """The highest allele of a row of two-allele calls, or -1 where some call is of another shape."""
+def genotype_row(calls: np.ndarray, pairs: np.ndarray, phased: np.ndarray) -> np.int64:
+    """The highest allele of a row of two-allele calls, or -1 where some call is of another shape.
+
+    `calls` (samples,) uint32 is text such as "0|1" and a tab; `pairs` uint16 and `phased` bool are filled.
+    """
     one, dot, nine, gone = np.uint32(0xFF), np.uint32(0x1E), np.uint32(9), np.uint32(0)
     bad, top = gone, gone
     for s in range(calls.size):
@@ -349,7 +369,9 @@ def genotype_row(calls, pairs, phased):  # (samples,) uint32 "0|1\t", uint16 out
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #e7793053
 @compiled
-def _call(text, at, r, cell, order, n_alleles, plan, arenas, genotype, phased, counts, error):
+def _call(text: np.ndarray, at: int, r: int, cell: int, order: np.ndarray, n_alleles: int,
+          plan: tuple[np.ndarray, ...], arenas: tuple[np.ndarray, ...], genotype: np.ndarray, phased: np.ndarray,
+          counts: np.ndarray, error: np.ndarray) -> int:
     """Reads one sample's values; returns the next offset. `cell` is row x samples + sample."""
     kinds, widths, bases = plan
     ints, floats, starts, sizes, flags, slow, notes = arenas
@@ -373,7 +395,8 @@ def _call(text, at, r, cell, order, n_alleles, plan, arenas, genotype, phased, c
                 error[0], error[2] = GENOTYPE_TEXT if count == -1 else ALLELE, f
                 return at
         else:
-            at, count = _value(text, at, 58, kinds[f], widths[f], bases[f] + cell * widths[f], ints, floats, starts, sizes, slow, notes)
+            base = bases[f] + cell * widths[f]
+            at, count = _value(text, at, 58, kinds[f], widths[f], base, ints, floats, starts, sizes, slow, notes)
             if count < 0 or not ends_value(text[at], 58):
                 error[0], error[2] = NUMBER, f
                 return at
@@ -388,7 +411,9 @@ def _call(text, at, r, cell, order, n_alleles, plan, arenas, genotype, phased, c
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #a7b145c5
 @compiled
-def call_fields(text, begins, ends, codes, orders, n_alleles, samples, plan, arenas, genotype, phased, counts, error):
+def call_fields(text: np.ndarray, begins: np.ndarray, ends: np.ndarray, codes: np.ndarray, orders: np.ndarray,
+                n_alleles: np.ndarray, samples: int, plan: tuple[np.ndarray, ...], arenas: tuple[np.ndarray, ...],
+                genotype: np.ndarray, phased: np.ndarray, counts: np.ndarray, error: np.ndarray) -> None:
     """Reads the sample columns of each row into the arenas.
 
     `codes` (rows,) picks the row of `orders` (formats, fields) int32: the fields that this FORMAT names, then -1.
@@ -411,7 +436,8 @@ def call_fields(text, begins, ends, codes, orders, n_alleles, samples, plan, are
 
 
 @compiled
-def genotype_rows(text, begins, ends, rows, n_alleles, samples, scratch, pairs, phased):
+def genotype_rows(text: np.ndarray, begins: np.ndarray, ends: np.ndarray, rows: np.ndarray, n_alleles: np.ndarray,
+                  samples: int, scratch: np.ndarray, pairs: np.ndarray, phased: np.ndarray) -> int:
     """Tries the vector loop on each row; `rows` (rows,) bool is set where it did not fit. Returns how many are left.
 
     `scratch` (1,) uint32; `pairs` (rows, samples) uint16, the int8 genotypes of two alleles seen as one number.
@@ -430,32 +456,3 @@ def genotype_rows(text, begins, ends, rows, n_alleles, samples, scratch, pairs, 
             rows[r] = top < 0 or top >= n_alleles[r]
         left += rows[r]
     return left
-
-# %% ../../nbs/library/1_store/03_fields.ipynb #aa5073d0
-@compiled
-def packed_size(sizes):
-    """Bytes that `pack` will write for texts of these sizes."""
-    total = np.int64(0)
-    for size in sizes:
-        total += 4 + (1 if size == WHOLE else size)
-    return total
-
-
-@compiled
-def pack(text, starts, sizes, per_row, out, rows):  # out: uint8; rows: (n + 1,) int64, filled
-    """Writes texts as length and bytes; `rows` gets the offset at which each row of `per_row` texts begins."""
-    at = np.int64(0)
-    for k in range(len(sizes)):
-        if k % per_row == 0:
-            rows[k // per_row] = at
-        size = np.int64(1 if sizes[k] == WHOLE else sizes[k])
-        for byte in range(4):
-            out[at + byte] = (size >> (8 * byte)) & 255
-        at += 4
-        if sizes[k] == WHOLE:
-            out[at] = 46
-        else:
-            for byte in range(size):
-                out[at + byte] = text[starts[k] + byte]
-        at += size
-    rows[len(rows) - 1] = at

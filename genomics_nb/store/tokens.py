@@ -23,14 +23,14 @@ __all__ = ['INT_MISSING', 'INT_FILL', 'FLOAT_MISSING', 'FLOAT_FILL', 'FLOAT_NAN'
 
 # %% ../../nbs/library/1_store/02_tokens.ipynb #07fa1037
 @compiled
-def _newlines(word):
+def _newlines(word: np.uint64) -> np.uint64:
     low = np.uint64(0x7F7F7F7F7F7F7F7F)
     word ^= np.uint64(0x0A0A0A0A0A0A0A0A)
     return ~(((word & low) + low) | word | low)
 
 
 @compiled
-def count_lines(words):  # (n,) uint64
+def count_lines(words: np.ndarray) -> tuple[np.int64, bool]:  # (n,) uint64
     """(newlines in these words, whether some byte is above 127)."""
     total, high = np.uint64(0), np.uint64(0)
     for word in words:
@@ -40,7 +40,7 @@ def count_lines(words):  # (n,) uint64
 
 
 @compiled
-def line_ends(text, words, start, ends):  # ends: (lines,) int32, filled
+def line_ends(text: np.ndarray, words: np.ndarray, start: int, ends: np.ndarray) -> int:  # ends: (lines,) int32, filled
     """Where each line from `start` on ends: the offset of its newline. `start` is a multiple of 8 or lies in a line."""
     found = 0
     for w in range(start // 8, len(words)):
@@ -58,12 +58,13 @@ def line_ends(text, words, start, ends):  # ends: (lines,) int32, filled
 
 # %% ../../nbs/library/1_store/02_tokens.ipynb #6058d211
 @compiled
-def ends_value(byte, stop):
+def ends_value(byte: int, stop: int) -> bool:
+    """Whether this byte ends a value: its separator, a tab or the end of the line."""
     return byte == stop or byte <= 13
 
 
 @compiled
-def read_int(text, at, stop):
+def read_int(text: np.ndarray, at: int, stop: int) -> tuple[int, np.int64, int]:
     """(next offset, value, state): state 0 a number, 1 missing, 2 out of range, 3 not a number, 4 decimals were cut."""
     byte, value, digits, cut = text[at], np.int64(0), 0, False
     if byte == 46 and (text[at + 1] == 44 or ends_value(text[at + 1], stop)):
@@ -94,12 +95,12 @@ POWERS = np.array([float(f"1e{e}") for e in range(301)])
 
 
 @compiled
-def _word(text, at, first, second, third):
+def _word(text: np.ndarray, at: int, first: int, second: int, third: int) -> bool:
     return (text[at] | 32) == first and (text[at + 1] | 32) == second and (text[at + 2] | 32) == third
 
 
 @compiled
-def _mantissa(text, at):
+def _mantissa(text: np.ndarray, at: int) -> tuple[int, np.uint64, int, int, int]:
     """(next offset, mantissa, power of ten, digits read, significant digits)."""
     mantissa, power, digits, significant, point = np.uint64(0), 0, 0, 0, False
     while True:
@@ -110,7 +111,7 @@ def _mantissa(text, at):
             digits += 1
             if significant < 19:
                 mantissa = mantissa * np.uint64(10) + np.uint64(byte - 48)
-                significant += mantissa > 0
+                significant += int(mantissa > 0)
                 power -= point
             else:
                 power += not point
@@ -120,7 +121,7 @@ def _mantissa(text, at):
 
 
 @compiled
-def _scaled(mantissa, power, significant):
+def _scaled(mantissa: np.uint64, power: int, significant: int) -> tuple[float, bool]:
     """(value, sure): the double nearest to mantissa x 10**power, and whether its 32-bit rounding is certain."""
     if mantissa == 0:
         return 0.0, True
@@ -133,7 +134,7 @@ def _scaled(mantissa, power, significant):
 
 # %% ../../nbs/library/1_store/02_tokens.ipynb #b49eac61
 @compiled
-def read_float(text, at, stop):
+def read_float(text: np.ndarray, at: int, stop: int) -> tuple[int, float, int]:
     """(next offset, value, state): state 0 a number, 1 missing, 2 needs the exact reader, 3 not a number, 4 NaN."""
     byte = text[at]
     if byte == 46 and (text[at + 1] == 44 or ends_value(text[at + 1], stop)):
