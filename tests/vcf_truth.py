@@ -79,7 +79,7 @@ def records_of_store(ds: xr.Dataset) -> list[Record]:
     return found
 
 
-def same_value(ours: Any, theirs: Any, rtol: float) -> bool:
+def same_value(ours: Any, theirs: Any, rtol: float, atol: float = 1e-45) -> bool:
     """Whether two texts of one field say the same. A field that is absent is `.`, `False` or nothing."""
     def absent(value: Any) -> bool:
         return value in (None, False) or isinstance(value, str) and set(value) <= set(".,")
@@ -98,7 +98,7 @@ def same_value(ours: Any, theirs: Any, rtol: float) -> bool:
             p, q = float(x), float(y)
         except ValueError:
             return False
-        if not (math.isnan(p) and math.isnan(q)) and not math.isclose(p, q, rel_tol=rtol, abs_tol=1e-45):
+        if not (math.isnan(p) and math.isnan(q)) and not math.isclose(p, q, rel_tol=rtol, abs_tol=atol):
             return False
     return True
 
@@ -112,19 +112,19 @@ def same_genotype(ours: str, theirs: str | None) -> bool:
     return ours == (text.replace("|", "/") if mixed else text)
 
 
-def differences(ours: list[Record], theirs: list[Record], rtol: float = 5.1e-6) -> list[str]:
-    """What differs, one line each; empty where the two agree."""
+def differences(ours: list[Record], theirs: list[Record], rtol: float = 5.1e-6, atol: float = 1e-45) -> list[str]:
+    """What differs, one line each; empty where the two agree. The default tolerance is bcftools' six digits."""
     found = [] if len(ours) == len(theirs) else [f"{len(ours)} records against {len(theirs)}"]
     for r, (a, b) in enumerate(zip(ours, theirs, strict=False)):
         for c, (x, y) in enumerate(zip(a["fixed"], b["fixed"], strict=True)):
-            if x != y and not (c == 5 and same_value(x, y, rtol)) and not (c == 6 and set(x.split(";")) == set(y.split(";"))):
+            if x != y and not (c == 5 and same_value(x, y, rtol, atol)) and not (c == 6 and set(x.split(";")) == set(y.split(";"))):
                 found.append(f"record {r} column {c}: {x!r} against {y!r}")
         for key in a["info"].keys() | b["info"].keys():
-            if not same_value(a["info"].get(key), b["info"].get(key), rtol):
+            if not same_value(a["info"].get(key), b["info"].get(key), rtol, atol):
                 found.append(f"record {r} INFO/{key}: {a['info'].get(key)!r} against {b['info'].get(key)!r}")
         for s, (x, y) in enumerate(zip(a["calls"], b["calls"], strict=True)):
             for key in x.keys() | y.keys():
-                same = same_genotype(x.get("GT", ""), y.get("GT")) if key == "GT" else same_value(x.get(key), y.get(key), rtol)
+                same = same_genotype(x.get("GT", ""), y.get("GT")) if key == "GT" else same_value(x.get(key), y.get(key), rtol, atol)
                 if not same:
                     found.append(f"record {r} sample {s} FORMAT/{key}: {x.get(key)!r} against {y.get(key)!r}")
     return found

@@ -124,7 +124,9 @@ class Columns:
             self.widths[name] = int(np.quantile(counts, ENOUGH, method="higher")) if len(counts) else 1
         self.widths = {name: min(max(1, width), 64) for name, width in self.widths.items()}
         plan = plan.widened({n: max(2, w) if n == "call_genotype" else w for n, w in self.widths.items()})
-        sizes = {name: len(b.packed) / max(1, b.rows) for name, b in parsed.blocks.items() if b.packed is not None}
+        wide = {c.name: c.width * (plan.samples if c.per_call else 1) for c in (*plan.info, *plan.format)}
+        sizes = {name: len(b.packed) / max(1, b.rows) + 12 * wide.get(name, 2)  # numpy keeps 16 bytes for each text
+                 for name, b in parsed.blocks.items() if b.packed is not None}
         return plan, sizes
 
 # %% ../../nbs/library/1_store/07_collect.ipynb #4892a1c1
@@ -291,8 +293,11 @@ def close_arrays(collector: Collector, group: zarr.Group) -> dict[str, int]:
     for column in unused:
         if column.kind == FLOAT:  # its mark for missing does not survive as a fill value
             collector.writer(column)
-    sizes = dimension_sizes(collector)
+    sizes, needed = dimension_sizes(collector), 1 << max(4, (collector.rows - 1).bit_length())
+    collector.base = min(collector.base, needed)
     for name, writer in collector.writers.items():
+        if not writer.chunk:
+            writer.rows = min(writer.rows, needed)  # a short file has no use for a long chunk
         column = writer.column
         if column.last is None and collector.most.get(name, 1) > 1:  # the header said one value and the file held more
             word = "FORMAT" if column.per_call else "INFO"

@@ -169,8 +169,8 @@ class ArrayWriter:
             parts = self.parts
             job: Future[Any] = self.pool.submit(lambda: compress(_vlen(parts, items), self.settings))
         else:
-            chunk = self.buffer
-            assert chunk is not None
+            assert self.buffer is not None
+            chunk = self.buffer[:self.rows]
             if missing:
                 chunk[self.filled:] = self.column.blank(missing=False)
             plain = self.column.kind == FLAG
