@@ -344,7 +344,7 @@ def read_genotype(text: np.ndarray, at: int, alleles: int, width: int, base: int
         if byte == 47:
             phased = False
         elif byte != 124:
-            return at, ploidy if ends_value(byte, 58) else -1, phased and ploidy > 1
+            return at, ploidy if ends_value(byte, 58) else -1, phased
         at += 1
 
 # %% ../../nbs/library/1_store/03_fields.ipynb #12ff4dc0

@@ -93,7 +93,7 @@ TEXT_COLUMNS = (
     Column("variant_id", TEXT, description="ID"),
     Column("variant_allele", TEXTS, "alleles", width=2, description="REF, then the alternates"),
 )
-PHASED = Column("call_genotype_phased", FLAG, per_call=True, description="True where all alleles are separated by |")
+PHASED = Column("call_genotype_phased", FLAG, per_call=True, description="True where no separator of the call is /")
 
 # %% ../../nbs/library/1_store/04_schema.ipynb #681e7572
 MOST, LEAST = 16 << 20, 1 << 20  # bytes of a decoded chunk
