@@ -82,11 +82,9 @@ def test_windows_line_ends_are_read_as_others(tmp_path):
     assert truth.differences(truth.records_of_store(stored(path)), truth.records_of_text(HEAD + BODY)) == []
 
 
-def test_bcf_is_read(tmp_path):
-    path = write(tmp_path / "x.vcf", HEAD + BODY.replace("X\t500", "X\t501"))
-    with pysam.VariantFile(str(path)) as source, pysam.VariantFile(str(tmp_path / "x.bcf"), "wb", header=source.header) as out:
-        for record in source:
-            out.write(record)
+def test_bcf_is_read(tmp_path, peer):
+    path = write(tmp_path / "x.vcf")
+    subprocess.run([peer("bcftools"), "view", "-Ob", "-o", str(tmp_path / "x.bcf"), str(path)], check=True, capture_output=True)
     assert truth.differences(truth.records_of_store(stored(tmp_path / "x.bcf")), truth.records_of_text(path.read_text())) == []
 
 

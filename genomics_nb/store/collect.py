@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -24,7 +25,7 @@ from .records import Fault, Parsed, Plan, parse
 from .schema import (PHASED, POSITION_COLUMNS, TEXT_COLUMNS, VCF_ZARR_VERSION, Column, call_rows, column_of,
                                       variant_rows)
 from .shards import ArrayWriter, Block, absent, close_array, create_absent
-from .tokens import FLAG, FLOAT
+from .tokens import FLAG, FLOAT, GENOTYPE
 from .vcf import Field, Header, parse_header
 
 
@@ -192,6 +193,11 @@ class Collector:
             self._pad(self.writers[column.name])
         return self.writers[column.name]
 
+    def abandon(self) -> None:
+        """Closes all files after a failure."""
+        for writer in self.writers.values():
+            writer.abandon()
+
     def _pad(self, writer: ArrayWriter) -> None:
         """Adds the records that did not have the field."""
         while (some := min(self.rows - writer.total, writer.rows)) > 0:
@@ -220,7 +226,8 @@ def collect(self: Collector, parsed: Parsed, plan: Plan) -> None:
                          sample=sample, fix=fix)
     blocks = {**parsed.blocks, "variant_contig": Block(parsed.rows, numbers.astype(np.int16).reshape(-1, 1, 1)),
               "variant_filter": self._filter_block(parsed)}
-    for column in (*POSITION_COLUMNS, *TEXT_COLUMNS, self.filter_column, *plan.info, *plan.format, PHASED):
+    calls = [replace(c, dtype=plan.genotype) if c.kind == GENOTYPE else c for c in plan.format]
+    for column in (*POSITION_COLUMNS, *TEXT_COLUMNS, self.filter_column, *plan.info, *calls, PHASED):
         if column.name in blocks:
             self.writer(column).append(blocks[column.name])
     for name, counts in parsed.counts.items():
@@ -237,11 +244,12 @@ class Wider(Exception):
 
 
 def read_into(path: Path, folder: Path, pool: ThreadPoolExecutor, depth: int, genotype: str, progress: bool,
-              limits: Limits) -> tuple[Collector, Columns]:
+              limits: Limits, closing: ExitStack) -> tuple[Collector, Columns]:
     """Reads a VCF into array files in `folder`; metadata are still to be written."""
     stream = pieces(path, pool, depth, limits)
     header, first = take_header(stream, path, limits)
     columns, collector = Columns(header, path), Collector(header, path, folder, pool)
+    closing.callback(collector.abandon)
     waiting: deque[tuple[np.ndarray, int, int, Future[Parsed]]] = deque()
     plan: Plan | None = None
 

@@ -13,6 +13,7 @@ import time
 import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,11 +165,11 @@ def _publish(folder: Path, final: Path) -> None:
 def _convert(vcf: Path, folder: Path, build: str, workers: int, progress: bool, samples: dict[str, str] | None, bed: Path | None,
              limits: Limits) -> tuple[int, int, tuple[str, ...]]:
     """Writes the group; returns records, samples and warnings."""
-    pool, clean = ThreadPoolExecutor(workers, thread_name_prefix="ingest"), False
+    pool, clean, closing = ThreadPoolExecutor(workers, thread_name_prefix="ingest"), False, ExitStack()
     try:
         for genotype in ("int8", "int16"):
             try:
-                collector, columns = read_into(vcf, folder, pool, workers + 1, genotype, progress, limits)
+                collector, columns = read_into(vcf, folder, pool, workers + 1, genotype, progress, limits, closing)
                 break
             except Wider:
                 shutil.rmtree(folder)
@@ -180,7 +181,7 @@ def _convert(vcf: Path, folder: Path, build: str, workers: int, progress: bool, 
         notes = told(collector, columns)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*[Cc]onsolidated metadata.*")
-            group = zarr.open_group(folder, mode="w" if collector.rows < 0 else "a", zarr_format=3)
+            group = zarr.open_group(folder, mode="a", zarr_format=3)
             close_arrays(collector, group)
             regions = read_callable(bed, contigs) if bed else None
             if regions is not None:
@@ -192,6 +193,7 @@ def _convert(vcf: Path, folder: Path, build: str, workers: int, progress: bool, 
         return collector.rows, len(collector.header.samples), notes
     finally:
         pool.shutdown(wait=True, cancel_futures=not clean)
+        closing.close()
 
 # %% ../../nbs/library/1_store/08_ingest.ipynb #6fd0c1df
 def told(collector: Collector, columns: Columns) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,12 @@ class ArrayWriter:
             os.fsync(self.file.fileno())
             self.file.close()
             self.file = None
+
+    def abandon(self) -> None:
+        """Closes what is open after a failure; nothing to do once the array is closed."""
+        with suppress(OSError):  # a full disk says so again
+            if self.file is not None:
+                self.file.close()
 
 # %% ../../nbs/library/1_store/05_shards.ipynb #4576acf5
 def _fill_gaps(writer: ArrayWriter, columns: int) -> None:
