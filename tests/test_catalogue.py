@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from genomics_nb.core.types import InputError, NotFoundError, StoreError
 from genomics_nb.store import catalogue as cat
+from genomics_nb.store import tables as tab
 from genomics_nb.store import registry as reg
 from genomics_nb.store.case import Case, read_case
 from genomics_nb.store.pedigree import Member
@@ -82,7 +83,7 @@ def test_a_case_comes_back_as_it_was_added(catalogue: cat.Catalogue, tmp_path: P
         reg.put_case(connection, case)
     with catalogue.read() as connection:
         assert reg.get_case(connection, "DI-1") == case
-        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.cases)) == 1
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tab.cases)) == 1
 
 
 def test_a_case_that_differs_from_the_one_of_its_name_is_refused_and_changes_nothing(catalogue: cat.Catalogue) -> None:
@@ -112,24 +113,24 @@ def test_sqlite_is_in_wal_with_foreign_keys_and_patience(catalogue: cat.Catalogu
 
 def test_rows_that_point_nowhere_are_refused(catalogue: cat.Catalogue) -> None:
     with pytest.raises(sa.exc.IntegrityError), catalogue.write() as connection:
-        connection.execute(cat.cases.insert().values(
-            case_name="X", family="F", proband="P", indication="i", created=cat.utc_now()))
+        connection.execute(tab.cases.insert().values(
+            case_name="X", family="F", proband="P", indication="i", created=tab.utc_now()))
 
 
-@pytest.mark.parametrize("table", [cat.consents, cat.decisions, cat.audit], ids=lambda t: t.name)
+@pytest.mark.parametrize("table", [tab.consents, tab.decisions, tab.audit], ids=lambda t: t.name)
 def test_tables_that_only_grow_refuse_update_and_delete(catalogue: cat.Catalogue, table: sa.Table) -> None:
-    now = cat.utc_now()
+    now = tab.utc_now()
     rows = {
         "consents": {"person": "P", "purpose": "care", "granted": True, "date": dt.date(2026, 1, 1), "version": "1",
                      "recorded": now, "recorded_by": "u"},
-        "decisions": {"at": now, "actor": "u", "case_name": "K", "purpose": "care", "allowed": True, "reason": "",
+        "decisions": {"at": now, "actor": "u", "subject_kind": "case", "subject": "K", "purpose": "care", "allowed": True, "reason": "",
                       "served": "{}", "left_out": "{}"},
         "audit": {"sequence": 1, "at": "", "actor": "u", "kind": "note", "content": "{}", "previous": "", "hash": ""},
     }
     with catalogue.write() as connection:
         reg.put_case(connection, Case(case="K", family="F", proband="P", indication="i", members=({"person": "P"},)))
         connection.execute(table.insert().values(rows[table.name]))
-    column = "granted" if table is cat.consents else "kind" if table is cat.audit else "allowed"
+    column = "granted" if table is tab.consents else "kind" if table is tab.audit else "allowed"
     for change in (table.update().values({column: False}), table.delete()):
         with pytest.raises(sa.exc.IntegrityError, match="only grows"), catalogue.write() as connection:
             connection.execute(change)
@@ -137,7 +138,7 @@ def test_tables_that_only_grow_refuse_update_and_delete(catalogue: cat.Catalogue
 
 def test_a_newer_schema_is_refused(catalogue: cat.Catalogue, tmp_path: Path) -> None:
     with catalogue.write() as connection:
-        connection.execute(cat.store.update().values(schema_version=cat.SCHEMA_VERSION + 1))
+        connection.execute(tab.store.update().values(schema_version=tab.SCHEMA_VERSION + 1))
     with pytest.raises(StoreError, match="newer"):
         cat.open_catalogue(tmp_path / "catalogue.sqlite")
 
@@ -172,22 +173,22 @@ def test_a_url_with_a_password_is_refused_without_repeating_it() -> None:
 def test_any_file_name_is_a_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     cat.create_catalogue(tmp_path / name / name)
-    assert cat.schema_version(cat.open_catalogue(tmp_path / name / name)) == cat.SCHEMA_VERSION
+    assert cat.schema_version(cat.open_catalogue(tmp_path / name / name)) == tab.SCHEMA_VERSION
     assert (tmp_path / name / name).is_file()
 
 
 def test_times_come_back_in_utc(catalogue: cat.Catalogue) -> None:
     paris = dt.datetime(2026, 7, 1, 9, 30, tzinfo=dt.timezone(dt.timedelta(hours=2)))
     with catalogue.write() as connection:
-        connection.execute(cat.persons.insert().values(person="P", created=paris))
-        read = connection.scalar(sa.select(cat.persons.c.created))
+        connection.execute(tab.persons.insert().values(person="P", created=paris))
+        read = connection.scalar(sa.select(tab.persons.c.created))
     assert read == paris and read.utcoffset() == dt.timedelta(0)
 
 
 def test_the_tables_can_be_written_for_postgresql() -> None:
     from sqlalchemy.dialects import postgresql
 
-    ddl = [str(sa.schema.CreateTable(t).compile(dialect=postgresql.dialect())) for t in cat.metadata.sorted_tables]
+    ddl = [str(sa.schema.CreateTable(t).compile(dialect=postgresql.dialect())) for t in tab.metadata.sorted_tables]
     assert any("BIGSERIAL" in text for text in ddl) and all(text.strip().startswith("CREATE TABLE") for text in ddl)
 
 
@@ -196,7 +197,7 @@ def test_a_failed_transaction_leaves_nothing(catalogue: cat.Catalogue) -> None:
         reg.ensure_persons(connection, ["P"])
         raise ZeroDivisionError
     with catalogue.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.persons)) == 0
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tab.persons)) == 0
 
 
 def test_forty_thousand_people_fit_in_one_delivery(catalogue: cat.Catalogue) -> None:
@@ -205,7 +206,7 @@ def test_forty_thousand_people_fit_in_one_delivery(catalogue: cat.Catalogue) -> 
         with catalogue.write() as connection:
             reg.put_samples(connection, owners)
     with catalogue.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.samples)) == 40_000
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tab.samples)) == 40_000
 
 
 # --- families --------------------------------------------------------------------------------------------------------
@@ -329,7 +330,7 @@ def test_eight_processes_lose_nothing(catalogue: cat.Catalogue, tmp_path: Path) 
     with ProcessPoolExecutor(8, mp_context=context) as pool:
         list(pool.map(write_some, [str(tmp_path / "catalogue.sqlite")] * 8, range(8)))
     with catalogue.read() as connection:
-        tables = (cat.members, cat.samples, cat.events)
+        tables = (tab.members, tab.samples, tab.events)
         count = {t.name: connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in tables}
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     assert count == {"members": 81, "samples": 80, "events": 80}

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from genomics_nb.core.types import ParameterError, StoreError
 from genomics_nb.store import catalogue as cat
+from genomics_nb.store import tables as tab
 from genomics_nb.store import consent as con
 from genomics_nb.store import registry as reg
 from genomics_nb.store.case import Case
@@ -124,7 +125,7 @@ def test_an_honest_log_is_whole(log: con.AuditLog) -> None:
 def test_a_yes_and_a_no_are_both_logged_with_who_when_and_why(log: con.AuditLog) -> None:
     fill(log)
     with log.catalogue.read() as connection:
-        rows = connection.execute(sa.select(cat.audit).where(cat.audit.c.kind == "decision")).all()
+        rows = connection.execute(sa.select(tab.audit).where(tab.audit.c.kind == "decision")).all()
     assert ['"allowed":true' in r.content for r in rows] == [True, False]
     assert all(r.actor == con.asking_user() and r.at.endswith("+00:00") and '"reason":' in r.content for r in rows)
 
@@ -189,7 +190,7 @@ def test_a_head_file_written_without_the_key_is_found(log: con.AuditLog, tmp_pat
     ("UPDATE consents SET granted = 1 WHERE consent = 2", "consent 2 was changed after it was logged"),
     ("UPDATE consents SET date = '2020-01-01' WHERE consent = 1", "consent 1 was changed after it was logged"),
     ("DELETE FROM consents WHERE consent = 2", "consent 2 was removed"),
-    ("INSERT INTO consents SELECT 9, person, 'research', 1, date, version, recorded, recorded_by FROM consents WHERE consent = 1",
+    ("INSERT INTO consents SELECT 9, person, 'research', 1, date, version, recorded, recorded_by, kind, given_by, minor_agreed, uses FROM consents WHERE consent = 1",
      "consent 9 is not in the audit log"),
     ("UPDATE decisions SET allowed = 1 WHERE decision = 2", "decision 2 was changed after it was logged"),
     ("DELETE FROM decisions WHERE decision = 1", "decision 1 was removed"),
@@ -206,7 +207,7 @@ def test_a_row_forged_without_the_key_is_found(log: con.AuditLog) -> None:
         last = con.last_head(connection)
     values = (5, "2026-01-01", "u", "note", "{}", last.hash)
     with log.catalogue.write() as connection:
-        connection.execute(cat.audit.insert().values((*values, con.keyed_hash(b"guess", *values))))
+        connection.execute(tab.audit.insert().values((*values, con.keyed_hash(b"guess", *values))))
     assert con.verify_audit(log) == ["row 5 was changed, or not written by this log"]
 
 
@@ -240,7 +241,7 @@ def test_the_log_refuses_a_key_that_proves_nothing(
     with pytest.raises(StoreError, match=words):
         con.record_statement(log, "A", "care", True, DAY, "1")
     with log.catalogue.read() as connection:
-        assert connection.scalar(sa.select(sa.func.count()).select_from(cat.consents)) == 0
+        assert connection.scalar(sa.select(sa.func.count()).select_from(tab.consents)) == 0
 
 
 def test_key_and_head_are_private(log: con.AuditLog, tmp_path: Path) -> None:

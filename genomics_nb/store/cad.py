@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from ..core.types import ConsentError, GenomicsError, InputError, NotFoundError, StoreError
 from .case import Case, read_case
-from .catalogue import analyses, cases, consents, members, persons, utc_now
 from .consent import (
     PURPOSES, AuditHead, Consent, Decision, asking_user, check_purpose, decide, decide_family, last_head,
     record_decision, record_statement, statements_of, verify_audit)
@@ -28,6 +27,7 @@ from .ped import Member, load_ped
 from genomics_nb.store.registry import (
     AnalysisRow, case_analysis, family_members, get_analyses, get_case, log_event, put_analysis, put_case, put_family,
     put_samples)
+from .tables import analyses, cases, consents, members, persons, utc_now
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,8 +26,9 @@ from typing import Any, Final, Literal, get_args
 import sqlalchemy as sa
 
 from ..core.types import ParameterError, StoreError
-from .catalogue import Catalogue, audit, consents, decisions, utc_now
+from .catalogue import Catalogue
 from .registry import ensure_persons
+from .tables import audit, consents, decisions, utc_now
 
 # %% ../../nbs/library/1_store/22_consent.ipynb #daf46024
 Purpose = Literal["care", "research", "quality", "training"]
@@ -332,7 +333,7 @@ class Decision:
 
 def decision_content(row: Any) -> dict[str, Any]:
     """What the audit row of a decision holds."""
-    return {"decision": int(row.decision), "case": row.case_name, "purpose": row.purpose, "allowed": bool(row.allowed),
+    return {"decision": int(row.decision), row.subject_kind: row.subject, "purpose": row.purpose, "allowed": bool(row.allowed),
             "reason": row.reason, "analysis": row.analysis,
             "served": json.loads(row.served), "left_out": json.loads(row.left_out)}
 
@@ -347,8 +348,8 @@ def record_decision(
     """Add a decision, yes or no, to the catalogue and to the audit log."""
     at = utc_now()
     done = work.connection.execute(decisions.insert().values(
-        at=at, actor=asking_user(), case_name=case, purpose=purpose, allowed=answer.allowed, reason=answer.reason,
-        analysis=analysis,
+        at=at, actor=asking_user(), subject_kind="case", subject=case, purpose=purpose, allowed=answer.allowed,
+        reason=answer.reason, analysis=analysis,
         served=canonical(answer.served), left_out=canonical(answer.left_out)))
     key = done.inserted_primary_key
     assert key is not None

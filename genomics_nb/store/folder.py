@@ -18,9 +18,10 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..core.types import StoreError
-from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue, utc_now
+from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue
 from .consent import AuditHead, AuditLog, verify_audit
 from .registry import get_analyses
+from .tables import utc_now
 
 # %% ../../nbs/library/1_store/26_folder.ipynb #1262c78f
 FORMAT: Final[int] = 1  # of the folder; a newer package reads an older number

@@ -6,7 +6,7 @@
 __all__ = ['rows_of', 'ensure_persons', 'family_members', 'merged_member', 'put_family', 'put_samples', 'put_case', 'get_case',
            'AnalysisRow', 'put_analysis', 'get_analyses', 'case_analysis', 'log_event']
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #712369cc
+# %% ../../nbs/library/1_store/18_registry.ipynb #a306689d
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ import sqlalchemy as sa
 
 from ..core.types import InputError, NotFoundError
 from .case import Case, CaseMember, HpoTerm
-from .catalogue import (
-    analyses, analysis_samples, case_hpo, case_samples, cases, events, families, members, persons, samples, utc_now)
 from .ped import Member, check_members
+from .tables import (
+    analyses, analysis_samples, case_hpo, case_samples, cases, events, families, members, persons, samples, utc_now)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #e7945b2c
+# %% ../../nbs/library/1_store/18_registry.ipynb #85af463a
 def rows_of(
     connection: sa.Connection,
     column: sa.Column[Any],
@@ -50,7 +50,7 @@ def family_members(
     return [Member(id=r.person, family=r.family, father=r.father, mother=r.mother, sex=r.sex, affected=r.affected,
                    twin=r.twin, identical=r.identical) for r in rows]
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #7b2d14d5
+# %% ../../nbs/library/1_store/18_registry.ipynb #7d24dc49
 def merged_member(
     old: Member,  # as catalogued
     new: Member,  # as delivered
@@ -86,7 +86,7 @@ def put_family(
          "twin": m.twin, "identical": m.identical} for m in known.values()])
     return family_members(connection, family)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #bf8a7131
+# %% ../../nbs/library/1_store/18_registry.ipynb #cfc320b9
 def put_samples(
     connection: sa.Connection,  # inside Catalogue.write()
     owners: dict[str, str],  # sample to person
@@ -101,7 +101,7 @@ def put_samples(
     if new:
         connection.execute(samples.insert(), new)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #b3adef61
+# %% ../../nbs/library/1_store/18_registry.ipynb #bc1f2425
 def put_case(
     connection: sa.Connection,  # inside Catalogue.write()
     case: Case,
@@ -129,7 +129,7 @@ def put_case(
     for person, sample in chosen.items():
         connection.execute(case_samples.insert().values(case_name=case.case, person=person, sample=sample))
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #4a126818
+# %% ../../nbs/library/1_store/18_registry.ipynb #f6938722
 def get_case(
     connection: sa.Connection,
     name: str,  # of the case
@@ -150,7 +150,7 @@ def get_case(
         members=tuple(CaseMember(person=m.id, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected,
                                  sample=chosen.get(m.id)) for m in family))
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #cd105168
+# %% ../../nbs/library/1_store/18_registry.ipynb #9dec37b8
 @dataclass(frozen=True)
 class AnalysisRow:
     """One registered analysis."""
@@ -163,6 +163,9 @@ class AnalysisRow:
     platform: str | None
     created: dt.datetime
     samples: tuple[str, ...]  # in the order of the file
+    state: str = "in use"  # or quarantined, erased
+    erased_event: int | None = None
+    replaced_by: str | None = None  # the analysis that holds what is left of it
 
 
 def put_analysis(
@@ -174,7 +177,7 @@ def put_analysis(
         return False
     connection.execute(analyses.insert().values(
         analysis=row.analysis, path=row.path, content_hash=row.content_hash, build=row.build, records=row.records,
-        platform=row.platform, created=row.created))
+        platform=row.platform, created=row.created, state=row.state))
     if row.samples:
         connection.execute(analysis_samples.insert(), [
             {"analysis": row.analysis, "sample": sample, "position": position} for position, sample in enumerate(row.samples)])
@@ -194,7 +197,7 @@ def get_analyses(
         held.setdefault(link.analysis, []).append(link.sample)
     return [AnalysisRow(**row._mapping, samples=tuple(held.get(row.analysis, ()))) for row in rows]
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #620bcf54
+# %% ../../nbs/library/1_store/18_registry.ipynb #0b45dc22
 def case_analysis(
     connection: sa.Connection,
     case: Case,
@@ -207,7 +210,8 @@ def case_analysis(
     for link in connection.execute(sa.select(samples).where(samples.c.person.in_(people))):
         owned[link.person].add(link.sample)
     holding = (sa.select(analysis_samples.c.analysis).join(samples, samples.c.sample == analysis_samples.c.sample)
-               .where(samples.c.person == case.proband).distinct())
+               .join(analyses, analyses.c.analysis == analysis_samples.c.analysis)
+               .where(samples.c.person == case.proband, analyses.c.state == "in use").distinct())
     named = {m.person: m.sample for m in case.members if m.sample is not None}
     best: tuple[AnalysisRow, dict[str, str]] | None = None
     for analysis in connection.scalars(holding).all():
@@ -226,14 +230,17 @@ def case_analysis(
         raise NotFoundError(f"case {case.case} has no genotypes yet", fix="Ingest the family's VCF with `genomics-nb ingest`.")
     return best
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #9a90392d
+# %% ../../nbs/library/1_store/18_registry.ipynb #9fc787a9
 def log_event(
     connection: sa.Connection,  # inside Catalogue.write()
     actor: str,  # operating-system user
     kind: str,  # such as "ingest"
     subject: str,  # what it happened to
     **details: Any,  # anything JSON can hold, without identity
-) -> None:
-    """Append one event."""
-    connection.execute(events.insert().values(
+) -> int:
+    """Append one event and return its number."""
+    done = connection.execute(events.insert().values(
         at=utc_now(), actor=actor, kind=kind, subject=subject, details=json.dumps(details, sort_keys=True, ensure_ascii=False)))
+    key = done.inserted_primary_key
+    assert key is not None
+    return int(key[0])
