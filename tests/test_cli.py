@@ -246,7 +246,7 @@ def test_a_person_who_looks_for_the_cause_gets_the_traceback(failing, capsys, mo
 
 
 def test_a_child_that_cries_is_not_heard_and_we_still_are() -> None:
-    code = ("import subprocess, sys; from genomics_nb.delivery.cli import silent_children\n"
+    code = ("import subprocess, sys; from genomics_nb.delivery.terminal import silent_children\n"
             "with silent_children():\n"
             "    subprocess.run(['sh', '-c', 'echo child >&2'])\n"
             "    print('inside', file=sys.stderr)\n"
