@@ -190,7 +190,7 @@ def test_a_head_file_written_without_the_key_is_found(log: con.AuditLog, tmp_pat
     ("UPDATE consents SET granted = 1 WHERE consent = 2", "consent 2 was changed after it was logged"),
     ("UPDATE consents SET date = '2020-01-01' WHERE consent = 1", "consent 1 was changed after it was logged"),
     ("DELETE FROM consents WHERE consent = 2", "consent 2 was removed"),
-    ("INSERT INTO consents SELECT 9, person, 'research', 1, date, version, recorded, recorded_by, kind, given_by, minor_agreed, uses FROM consents WHERE consent = 1",
+    ("INSERT INTO consents SELECT 9, person, 'research', 1, date, version, recorded, recorded_by, kind, given_by, guardian, minor_agreed, uses FROM consents WHERE consent = 1",
      "consent 9 is not in the audit log"),
     ("UPDATE decisions SET allowed = 1 WHERE decision = 2", "decision 2 was changed after it was logged"),
     ("DELETE FROM decisions WHERE decision = 1", "decision 1 was removed"),
