@@ -4,11 +4,13 @@ A laptop without them skips, and says what is missing. CI has them all, so there
 a test that silently did not run proves nothing.
 """
 
-import importlib
+import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -99,6 +101,78 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., xr.Dataset
         return open_vcz(done[key])
 
     return open_stored
+
+
+class PostgreSQL:
+    """A private server of Debian's PostgreSQL: a socket in a folder that only its owner enters, no port, no password."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.programs, self.folder, self.names = programs, folder, itertools.count(1)
+        # The server refuses to run as root; Debian's package brings the user postgres.
+        self.user = "postgres" if os.getuid() == 0 else None
+        if self.user:
+            shutil.chown(folder, self.user)
+        self.run("initdb", "--pgdata", str(folder / "data"), "--username", "genomics", "--auth", "trust", "--encoding", "UTF8",
+                 "--locale", "C.UTF-8", "--no-sync")
+        with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\nfsync = off\nmax_connections = 60\n")
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [str(self.programs / program), *arguments]
+        if self.user:
+            command = ["runuser", "-u", self.user, "--", *command]
+        # The server inherits what it is started with: a pipe would never end.
+        with tempfile.TemporaryFile("w+") as said:
+            done = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, timeout=60)
+            said.seek(0)
+            assert done.returncode == 0, said.read()[-2000:]
+
+    def start(self) -> None:
+        self.run("pg_ctl", "start", "--wait", "--pgdata", str(self.folder / "data"), "--log", str(self.folder / "log"))
+
+    def stop(self, mode: str = "fast") -> None:
+        """`fast` ends every connection and closes well; `immediate` is a crash."""
+        self.run("pg_ctl", "stop", "--wait", "--mode", mode, "--pgdata", str(self.folder / "data"))
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql+psycopg://genomics@/{database}?host={self.folder}"
+
+    def new_database(self) -> str:
+        """The URL of a new, empty database."""
+        import psycopg
+
+        name = f"test_{next(self.names)}"
+        with psycopg.connect(host=str(self.folder), user="genomics", dbname="postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running server; `postgresql.new_database()` gives the URL of an empty database."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3])) or [
+        Path(p) for p in [shutil.which("initdb")] if p]
+    if not found or importlib.util.find_spec("psycopg") is None:
+        absent("PostgreSQL is not installed: apt-get install postgresql, pip install 'psycopg[binary]'")
+    folder = Path(tempfile.mkdtemp(prefix="genomics-pg-", dir="/tmp"))  # a socket's path must be short
+    try:
+        server = PostgreSQL(found[-1].parent, folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """Where a new catalogue may be made: each test that asks for it runs on both databases."""
+    if request.param == "sqlite":
+        return tmp_path / "catalogue.sqlite"
+    url: str = request.getfixturevalue("postgresql").new_database()
+    return url
 
 
 @pytest.fixture(scope="module")
