@@ -110,7 +110,7 @@ def audit_verify(
     as_json: Json = False,
 ) -> None:
     """Look for changed, removed or reordered rows, a cut tail, and consents changed behind the log."""
-    from genomics_nb.store.consent import AuditHead
+    from genomics_nb.store.audit import AuditHead
 
     cad = open_store(store)
     faults = cad.verify_audit(AuditHead.parse(head) if head else None)

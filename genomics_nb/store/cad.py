@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from ..core.types import ConsentError, GenomicsError, InputError, NotFoundError, StoreError
 from .case import Case, read_case
+from .audit import AuditHead, asking_user, last_head, verify_audit
 from .consent import (
-    PURPOSES, AuditHead, Consent, Decision, asking_user, check_purpose, decide, decide_family, last_head,
-    record_decision, record_statement, statements_of, verify_audit)
+    PURPOSES, Consent, Decision, check_purpose, decide, decide_family, record_decision, record_statement, statements_of)
 from .folder import Finding, StoreFolder, health
 from .labels import Labels, check_pedigree, map_labels, pseudonymous_members, read_manifest, screened
 from .ped import Member, load_ped

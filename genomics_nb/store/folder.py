@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..core.types import StoreError
 from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue
-from .consent import AuditHead, AuditLog, verify_audit
+from .audit import AuditHead, AuditLog, verify_audit
 from .registry import get_analyses
 from .tables import utc_now
 
