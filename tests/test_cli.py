@@ -182,7 +182,7 @@ def test_a_broken_audit_log_is_exit_code_one(tmp_path: Path) -> None:
     ("ingest {folder}/trio.vcf --build hg19 --store {store}", "hg19"),
     ("ingest {folder}/trio.vcf", "--store"),
     ("case add none.json --store {store}", "no case file"),
-    ("case add {folder}/trio.ped --store {store}", "not JSON"),
+    ("case add {folder}/trio.ped --store {store}", "--case NAME"),
     ("case show K9 --store {store}", "no case K9"),
     ("case show K1 --store /no/such/store", "genomics-nb init"),
     ("case frobnicate", "frobnicate"),

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomics_nb.core.types import GenomicsError, InputError, NotFoundError, ParameterError
+from genomics_nb.delivery import cli
 from genomics_nb.store.case import Case, HpoTerm
 from genomics_nb.store.catalogue import Catalogue, create_catalogue
 from genomics_nb.core.packet import parse_packet
@@ -336,3 +337,30 @@ def test_a_ped_file_is_a_case_with_its_question_beside_it(tmp_path: Path) -> Non
 def test_protobuf_is_not_loaded_before_a_packet_is_read() -> None:
     code = "import genomics_nb.store.phenopacket, sys; print([m for m in sys.modules if m.startswith(('google.protobuf', 'phenopackets'))])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def typed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = cli.run_command(words)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_command_line_takes_every_form_and_exports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, file, ped, out = (str(tmp_path / name) for name in ("store", "packet", "ped", "out.json"))
+    Path(file).write_text(json.dumps({**full_packet(), "subject": {**full_packet()["subject"], "alternateIds": [NAME]}}))
+    Path(ped).write_text("F1 kid 0 0 1 2\n")
+    assert typed(capsys, "init", store)[0] == 0
+    code, said, error = typed(capsys, "case", "add", file, "--family", "FAM-42", "--indication", "Diabetes", "--store", store)
+    assert (code, error) == (0, "") and "subject.alternateIds was left out" in said and "Jeanne" not in said
+    code, said, _ = typed(capsys, "case", "add", ped, "--case", "C2", "--indication", "x", "--hpo", "HP:0001250", "--no-hpo", "HP:0000252",
+                          "--store", store, "--json")
+    assert code == 0 and json.loads(said)["hpo_excluded"][0]["id"] == "HP:0000252"
+    assert typed(capsys, "export", "phenopacket", "DI-0042", "--out", out, "--store", store)[0] == 0
+    assert parse_packet(json.loads(Path(out).read_text())) == parse_packet(full_packet())
+    assert Path(out).stat().st_mode & 0o077 == 0
+    code, _, error = typed(capsys, "export", "phenopacket", "DI-0042", "--out", out, "--store", store)
+    assert code == 2 and "already there" in error
+    code, _, error = typed(capsys, "export", "phenopacket", "DI-004", "--store", store)
+    assert code == 2 and "no case DI-004" in error and error.count("\n") == 1
+    code, said, _ = typed(capsys, "export", "phenopacket", "C2", "--store", store, "--json")
+    assert code == 0 and case_from_phenopacket(json.loads(said), indication="x").case.hpo_present[0].id == "HP:0001250"

@@ -27,14 +27,24 @@ app.add_typer(audit_app, name="audit")
 @case_app.command("add", epilog='Example: genomics-nb case add case.json --store /data/cad   with case.json: {"case": "DI-0042", '
                   '"family": "FAM-42", "proband": "P1", "indication": "Intellectual disability", "hpo_present": ["HP:0001249"]}')
 def case_add(
-    file: Annotated[Path, typer.Argument(help="The case as JSON.")],
+    file: Annotated[Path, typer.Argument(help="The case as JSON, a GA4GH Phenopacket or Family (v2, JSON), or a PED file.")],
     store: Store = None,
+    case: Annotated[str | None, typer.Option(help="Its name, for a PED file, or instead of the Phenopacket's id.")] = None,
+    family: Annotated[str | None, typer.Option(help="Family of a Phenopacket's person.")] = None,
+    proband: Annotated[str | None, typer.Option(help="With a PED file; without it, the only affected person.")] = None,
+    indication: Annotated[str | None, typer.Option(help="For a PED file or a Phenopacket.")] = None,
+    hpo: Annotated[list[str] | None, typer.Option(help="With a PED file: a sign that is there; as often as needed.")] = None,
+    no_hpo: Annotated[list[str] | None, typer.Option(help="With a PED file: a sign that was excluded.")] = None,
     as_json: Json = False,
 ) -> None:
     """Add a case. Its family comes from the file, or from the PED file of an earlier ingest."""
-    case = open_store(store).add_case(file)
-    answer(case.model_dump(mode="json"), as_json,
-           f"Added {case.case}: proband {case.proband}, {len(case.members)} family members.")
+    from genomics_nb.store.phenopacket import read_case_file
+
+    cad = open_store(store)
+    read = read_case_file(file, case, family, proband, indication, tuple(hpo or ()), tuple(no_hpo or ()))
+    added = cad.add_case(read)
+    answer({**added.model_dump(mode="json"), "left_out": list(read.notes)}, as_json,
+           f"Added {added.case}: proband {added.proband}, {len(added.members)} family members.", *read.notes)
 
 
 @case_app.command("list", epilog="Example: genomics-nb case list --store /data/cad --json")

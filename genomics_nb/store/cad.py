@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from ..core.types import ConsentError, GenomicsError, InputError, NotFoundError, StoreError
-from .case import Case, read_case
+from .case import Case
 from .audit import AuditHead, asking_user, last_head, verify_audit
 from .consent import (
     PURPOSES, Consent, Decision, check_purpose, decide, decide_family, record_decision, record_statement, statements_of)
 from .folder import Finding, StoreFolder, health
 from .labels import Labels, check_pedigree, map_labels, pseudonymous_members, read_manifest, screened
 from .ped import Member, load_ped
+from .phenopacket import CaseFile, as_case_file, get_document, phenopacket_of, put_case_file
 from genomics_nb.store.registry import (
-    AnalysisRow, case_analysis, family_members, get_analyses, get_case, log_event, put_analysis, put_case, put_family,
+    AnalysisRow, case_analysis, family_members, get_analyses, get_case, log_event, put_analysis, put_family,
     put_samples)
 from .tables import analyses, cases, consents, members, persons, utc_now
 
@@ -178,21 +179,28 @@ class Registry(StoreFolder):
 
     def add_case(
         self,
-        case: Case | str | Path | dict[str, Any],  # a case, its JSON file, or its content
+        case: CaseFile | Case | str | Path | dict[str, Any],  # a case, its file (JSON, Phenopacket), or its content
     ) -> Case:
         """Add a case and its family; the same again changes nothing. Raises `InputError` on a contradiction."""
-        case = case if isinstance(case, Case) else read_case(case)
+        found = as_case_file(case)
+        name = found.case.case
         with self.catalogue.write() as connection:
-            new = connection.scalar(sa.select(cases.c.case_name).where(cases.c.case_name == case.case)) is None
-            put_case(connection, case)
+            new = connection.scalar(sa.select(cases.c.case_name).where(cases.c.case_name == name)) is None
+            put_case_file(connection, found)
             if new:
-                log_event(connection, asking_user(), "case", case.case)
-            return get_case(connection, case.case)
+                log_event(connection, asking_user(), "case", name)
+            return get_case(connection, name)
 
     def case(self, name: str) -> Case:
         """The case of that name, with its family. Raises `NotFoundError`."""
         with self.catalogue.read() as connection:
             return get_case(connection, name)
+
+    def phenopacket(self, name: str) -> dict[str, Any]:
+        """The case of that name as a GA4GH Phenopacket, or a Family. Raises `NotFoundError`."""
+        with self.catalogue.read() as connection:
+            document = get_document(connection, name)
+            return phenopacket_of(get_case(connection, name), document, utc_now().isoformat(timespec="seconds"))
 
     def case_rows(self) -> list[dict[str, Any]]:
         """One row for each case, oldest first."""

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['FORMAT', 'NO_INDICATION', 'CaseFile', 'signs_of', 'named', 'pedigree_of', 'subject_of', 'case_from_phenopacket',
            'features_of', 'persons_of', 'sex_of', 'new_document', 'phenopacket_of', 'case_from_ped', 'read_case_file',
-           'get_document', 'put_case_file']
+           'as_case_file', 'get_document', 'put_case_file']
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #f061c5d1
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #e0295377
 import json
 import re
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from .ped import MISSING, check_members, load_ped
 from .registry import put_case
 from .tables import case_documents
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #716a14c3
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #e12b4fd1
 FORMAT: Final[str] = "phenopacket v2"  # in the table case_documents
 
 
@@ -36,7 +36,7 @@ class CaseFile:
     document: dict[str, Any] | None = None  # what a Phenopacket said beyond the case
     notes: tuple[str, ...] = ()  # what was left out, and why
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #651a5921
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #1adaefda
 _term: TypeAdapter[HpoTerm] = TypeAdapter(HpoTerm)
 
 
@@ -74,7 +74,7 @@ def signs_of(
         more.append({"term": term.id, **({"present": present, "more": rest} if rest else {})})
     return terms, more
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #df84c3c6
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #88b4310e
 _SEX: Final[dict[str, Sex]] = {"MALE": "male", "FEMALE": "female"}
 _AFFECTED: Final[dict[str, bool]] = {"AFFECTED": True, "UNAFFECTED": False}
 _name: TypeAdapter[str] = TypeAdapter(Pseudonym)
@@ -121,7 +121,7 @@ def pedigree_of(
         more.append(rest)
     return family, members, more
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #0bedfd60
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #030efbc1
 def subject_of(
     packet: dict[str, Any],  # a Phenopacket, canonical; its subject loses what the case holds
     path: str,  # of the packet, "" at the top
@@ -148,7 +148,7 @@ def subject_of(
     members[person] = known.model_copy(update={"sex": known.sex if sex == "unknown" else sex})
     return person
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #393cb887
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #2ee90994
 NO_INDICATION: Final[str] = "not stated in the Phenopacket"
 
 
@@ -188,7 +188,7 @@ def case_from_phenopacket(
     check_members(found.people(), file)
     return CaseFile(found, {**document, "rest": packet}, tuple(notes))
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #6e08f4f3
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #41c7da6e
 def _people_and_signs(
     packet: dict[str, Any], document: dict[str, Any], file: object | None,
 ) -> tuple[str | None, dict[str, CaseMember], str, list[tuple[HpoTerm, bool]]]:
@@ -214,7 +214,7 @@ def _people_and_signs(
     document["features"] = features
     return family, members, proband, terms
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #286ade51
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #188226a9
 _STATUS: Final = {True: "AFFECTED", False: "UNAFFECTED", None: "MISSING"}
 
 
@@ -263,7 +263,7 @@ def sex_of(
     """The sex in the words of the schema."""
     return str(more.get("sex", "UNKNOWN_SEX")) if member.sex == "unknown" else member.sex.upper()
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #c7d2f8a2
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #c3692aec
 def new_document(
     case: Case,
     created: str | None,  # ISO 8601, UTC
@@ -308,7 +308,7 @@ def phenopacket_of(
             packet["pedigree"] = {"persons": persons_of(case, document.get("pedigree"))}
     return dict(json_format.MessageToDict(parse_packet(packet)))
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #1c620065
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #6f0346ad
 def case_from_ped(
     ped: str | Path,
     case: str | None,  # name of the case
@@ -358,7 +358,18 @@ def read_case_file(
         return CaseFile(read_case(path))
     return case_from_phenopacket(path, case, family, indication)
 
-# %% ../../nbs/library/1_store/27_phenopacket.ipynb #587f53e5
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #e568f05d
+def as_case_file(
+    given: CaseFile | Case | str | Path | dict[str, Any],  # a path, or what one of its forms holds
+) -> CaseFile:
+    """The same as a `CaseFile`. Raises what `read_case_file` raises."""
+    if isinstance(given, CaseFile):
+        return given
+    if isinstance(given, (str, Path)):
+        return read_case_file(given)
+    return CaseFile(given if isinstance(given, Case) else read_case(given))
+
+# %% ../../nbs/library/1_store/27_phenopacket.ipynb #9aedec60
 def get_document(
     connection: sa.Connection,
     case: str,  # its name
