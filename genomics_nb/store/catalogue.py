@@ -7,7 +7,7 @@ __all__ = ['BUSY_SECONDS', 'IDLE_SECONDS', 'WRITE_LOCK', 'DENIED', 'catalogue_ur
            'make_engine', 'explained', 'Catalogue', 'connect', 'schema_version', 'write_ahead', 'create_catalogue',
            'find_catalogue', 'open_catalogue']
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #fbc2d5bb
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #ec6a1fae
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from ..core.types import StoreError
 from .tables import SCHEMA_VERSION, metadata, store, utc_now, versions
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #ac765d82
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #e50ef350
 def catalogue_url(
     location: str | Path,  # path of an SQLite file, or a database URL such as postgresql+psycopg://host/name
 ) -> sa.URL:
@@ -37,7 +37,7 @@ def catalogue_url(
                          fix="Write it as postgresql+psycopg://HOST/DATABASE.")
     return url
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #4d9c463c
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #a0b7d532
 BUSY_SECONDS: Final[int] = 60  # how long a writer waits for its turn before it gives up
 IDLE_SECONDS: Final[int] = 300  # how long a transaction may do nothing before PostgreSQL ends it
 WRITE_LOCK: Final[int] = 7_309_939_838_024_216_169  # the advisory lock that all writers of a PostgreSQL catalogue take
@@ -64,7 +64,7 @@ def postgresql_begin(
     if write:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #85f2d76e
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #41826133
 def make_engine(
     url: sa.URL,  # of the database
 ) -> sa.Engine:
@@ -77,17 +77,20 @@ def make_engine(
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        (sqlite_begin if lite else postgresql_begin)(connection, connection.get_execution_options().get("write"))
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != "AUTOCOMMIT":  # housekeeping, which databases refuse inside a transaction
+            (sqlite_begin if lite else postgresql_begin)(connection, options.get("write"))
 
     if lite:
         @sa.event.listens_for(engine, "connect")
         def configure(connection: Any, record: object) -> None:
-            for pragma in ("foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "trusted_schema=OFF"):
+            for pragma in ("foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "trusted_schema=OFF",
+                           "secure_delete=ON"):  # what is deleted is overwritten
                 connection.execute(f"PRAGMA {pragma}")
 
     return engine
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #4906485e
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #de650b3e
 DENIED: Final[str] = "42501"  # PostgreSQL's code for insufficient privilege
 
 
@@ -105,7 +108,7 @@ def explained(
     return StoreError(f"the catalogue does not answer: {first}",
                       fix="Check the disk and the database, then `genomics-nb doctor --store STORE`.")
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #55b9b478
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #1a5c4ced
 @dataclass(frozen=True)
 class Catalogue:
     """A handle on the database. `read()` and `write()` give a connection inside one transaction."""
@@ -143,7 +146,7 @@ def connect(location: str | Path) -> Catalogue:
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError):
         raise StoreError("the driver for this catalogue URL is not installed", fix="`pip install 'psycopg[binary]'`.") from None
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #d92dd41b
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #aab1a0ca
 def schema_version(catalogue: Catalogue) -> int:
     """The version of the tables in the database, or 0 when there are none."""
     with catalogue.read() as connection:
@@ -174,7 +177,7 @@ def create_catalogue(
         connection.execute(store.insert().values(id=1, schema_version=SCHEMA_VERSION, created=utc_now()))
     return catalogue
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #f6da0f3e
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #aee2ce99
 def find_catalogue(
     location: str | Path,  # path of an SQLite file, or a database URL
 ) -> Catalogue:
