@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Role', 'ROLES', 'MAY', 'roles_html', 'RoleEntry', 'check_role', 'held', 'may', 'role_entries', 'roles_of',
-           'RoleError', 'refusal', 'authorise', 'put_role', 'known_user', 'change_role']
+           'RoleError', 'refusal', 'authorise', 'put_role', 'known_user', 'first_roles', 'change_role']
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #ef2cd646
+# %% ../../nbs/library/1_store/21_roles.ipynb #e1793853
 import os
 import pwd
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from ..core.types import ConsentError, NotFoundError, ParameterError
 from .audit import AuditLog, AuditTransaction, actor_of, asking_user
 from .tables import roles, utc_now
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #bdbeaaf5
+# %% ../../nbs/library/1_store/21_roles.ipynb #8231ef97
 Role = Literal["clinician", "biologist", "researcher", "operator", "auditor"]
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 MAY: Final[dict[str, tuple[str, ...]]] = {  # action: the roles that may
@@ -52,7 +52,7 @@ def roles_html() -> str:
                    for action, may in MAY.items())
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #31377567
+# %% ../../nbs/library/1_store/21_roles.ipynb #5dfc157b
 @dataclass(frozen=True)
 class RoleEntry:
     """One role given to a user, or taken."""
@@ -90,7 +90,7 @@ def may(
         raise ParameterError(f"unknown action {action}", fix=f"Use one of {', '.join(MAY)}.")
     return not set(MAY[action]).isdisjoint(holds)
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #1f3977ee
+# %% ../../nbs/library/1_store/21_roles.ipynb #b7e49277
 def role_entries(
     connection: sa.Connection,
     user: str | None = None,  # None: everybody
@@ -108,7 +108,7 @@ def roles_of(
     """The roles that a user holds now."""
     return held(role_entries(connection, user)).get(user, frozenset())
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #f4e44b76
+# %% ../../nbs/library/1_store/21_roles.ipynb #db96d003
 class RoleError(ConsentError):
     """The user who asks holds no role that may do this."""
 
@@ -138,7 +138,7 @@ def authorise(
         raise RoleError(refusal(actor, action), fix="`genomics-nb roles list` shows who may; an operator grants roles.")
     return actor
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #360ef37e
+# %% ../../nbs/library/1_store/21_roles.ipynb #25791dd5
 def put_role(
     work: AuditTransaction,
     user: str,
@@ -162,7 +162,19 @@ def known_user(
         return user == asking_user()
     return True
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #a6e30cb3
+# %% ../../nbs/library/1_store/21_roles.ipynb #a2652ce8
+def first_roles(
+    log: AuditLog,
+) -> bool:
+    """Give every role to the user who asks, where nobody ever had one and the store's folder is theirs. False elsewhere."""
+    with log.transaction() as work:
+        if role_entries(work.connection) or log.folder.stat().st_uid != os.getuid():
+            return False
+        for role in ROLES:
+            put_role(work, work.actor, role, True)
+    return True
+
+# %% ../../nbs/library/1_store/21_roles.ipynb #bf2cb012
 def change_role(
     log: AuditLog,
     user: str,  # as the system or the database names them
