@@ -7,7 +7,7 @@ __all__ = ['AC', 'AN', 'HOM', 'HEMI', 'COUNTS', 'SILENT', 'CHANGE', 'PIECE', 'co
            'View', 'pieces', 'table_counts', 'pending_counts', 'counts', 'base_sets', 'exception_steps',
            'allele_numbers']
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #31281866
+# %% ../../nbs/library/1_store/34_counts.ipynb #1ea24930
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from .alleles import COPIES, GENOTYPE_BITS, Genome, first_word, position_of, region_at, region_steps
 from .row import FIRST, SECOND, Intervals
 from .segments import (
-    BASE, BLOCK, CHUNK, COUNTED, FRAME, GROUP, NEXT_BASE, NEXT_BLOCK, PRESENT, SEX, STATE, TABLE_ROWS, TABLE_STEPS, WORDS, Segment, clip)
+    BASE, BLOCK, CHUNK, COUNTED, GROUP, NEXT_BLOCK, PRESENT, SEX, STATE, TABLE_ROWS, TABLE_STEPS, Segment, clip, in_order)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #0dc2bf62
+# %% ../../nbs/library/1_store/34_counts.ipynb #c2eb5275
 AC, AN, HOM, HEMI = range(4)  # AN as a correction of what silence would have counted
 
 
@@ -51,7 +51,7 @@ COUNTS: Final = np.array([[[count_call(int(FIRST[c]), int(SECOND[c]), region, se
 SILENT: Final = np.array([[[COPIES[region, sex] * (c & 1) for c in range(64)] for sex in range(3)] for region in range(4)], np.int32)
 CHANGE: Final = COUNTS - np.stack([np.zeros_like(SILENT), SILENT, np.zeros_like(SILENT), np.zeros_like(SILENT)], -1)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #3506a8b9
+# %% ../../nbs/library/1_store/34_counts.ipynb #b073097c
 @njit(cache=__name__ != "__main__", nogil=True)
 def _count(words, people, stratum, sex, sign, steps, regions, change, keys, count):  # type: ignore[no-untyped-def]  # numba infers
     """Fill keys (n,) and counts (strata, 4, n); the number of distinct keys."""
@@ -113,7 +113,7 @@ def count_words(
     _count(words, people, stratum, sex, sign, steps, regions, CHANGE, keys, count)
     return Counts(keys[:distinct], count)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #4094fabc
+# %% ../../nbs/library/1_store/34_counts.ipynb #ee1ae1c1
 @njit(cache=__name__ != "__main__", nogil=True)
 def _steps(events, width, person, place, change):  # type: ignore[no-untyped-def]  # numba infers
     """For each event its place, its person and how the number of callable people changes; returns how many change it."""
@@ -157,7 +157,7 @@ class Steps:
         stratum, at = np.nonzero(change)
         return self.place[at].astype(np.int64), stratum, change[stratum, at].astype(np.int64)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #f7a91ad3
+# %% ../../nbs/library/1_store/34_counts.ipynb #9c7dc473
 @dataclass(frozen=True)
 class View:
     """A snapshot of a cohort's arrays, and the people who are seen in it."""
@@ -201,7 +201,7 @@ class View:
         found = [(s, new[s.people].astype(np.int64)) for s in self.segments() if new[s.people].any()]
         return found + [(Segment.row(self.group, int(s), self.info[s]), np.array([-1])) for s in np.flatnonzero(lost)]
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #a402ab27
+# %% ../../nbs/library/1_store/34_counts.ipynb #c04486ab
 PIECE: Final = 6_000_000  # words and table rows in memory at once
 
 
@@ -246,7 +246,7 @@ def table_counts(view: View, first: int, last: int) -> Counts:
     count = np.stack([view.group["table/count"][int(s), :, span] for s in view.strata]) if strata else np.zeros((0, 4, len(keys[inside])), np.int32)
     return Counts(keys[inside], count)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #0200e04a
+# %% ../../nbs/library/1_store/34_counts.ipynb #cd8319e6
 def pending_counts(view: View, pending: Sequence[tuple[Segment, NDArray[np.int64]]], first: int, last: int) -> Counts:
     """The sums of those who came or left since the table was made, between two places."""
     stratum, parts, slots, signs = view.stratum(), [], [], []
@@ -258,10 +258,8 @@ def pending_counts(view: View, pending: Sequence[tuple[Segment, NDArray[np.int64
         signs.append(sign[people][used])
     if not parts:
         return Counts.empty(len(view.strata))
-    words, people, sign = np.concatenate(parts), np.concatenate(slots), np.concatenate(signs)
-    order = np.argsort(words, kind="stable")
-    words, people, sign = words[order], people[order], sign[order]
-    both = 2 * people + (sign < 0)  # plus and minus of one person cannot meet, but of two people they do
+    # Everybody has two numbers, one for a plus and one for a minus.
+    words, both = in_order(np.concatenate(parts), 2 * np.concatenate(slots) + (np.concatenate(signs) < 0))
     each = np.arange(2 * len(view.info))
     return count_words(view.genome, words, both, np.repeat(stratum, 2), np.repeat(view.info[:, SEX], 2), 1 - 2 * (each % 2), len(view.strata))
 
@@ -273,7 +271,7 @@ def counts(view: View, first: int, last: int) -> Iterator[Counts]:
         found = table_counts(view, low, high).plus(pending_counts(view, pending, low, high))
         yield found.some(found.count.any((0, 1)))
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #dd73a5e4
+# %% ../../nbs/library/1_store/34_counts.ipynb #21fac20b
 def base_sets(view: View) -> list[tuple[Intervals, NDArray[np.int64]]]:
     """Each base set that an active person has, with the number of people in each stratum."""
     stratum, found = view.stratum(), []

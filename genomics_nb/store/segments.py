@@ -6,10 +6,10 @@
 __all__ = ['CHUNK', 'FRAME', 'SLOTS', 'WIDE', 'SMALL', 'TIER', 'MANY', 'STATE', 'WORDS', 'EVENTS', 'LONG', 'TEXT', 'SEX', 'GROUP',
            'BASE', 'BLOCK', 'COUNTED', 'REPEATED', 'LEVEL', 'EMPTY', 'PRESENT', 'GONE', 'ERASED', 'NEXT_BLOCK',
            'NEXT_BASE', 'TABLE_ROWS', 'TABLE_STEPS', 'layout', 'create_arrays', 'write_padded', 'stretch_of', 'clip',
-           'framed', 'pack_texts', 'unpack_texts', 'join_texts', 'Segment', 'Writer', 'write_row', 'Cursor', 'windows',
-           'merged_events', 'merge']
+           'framed', 'pack_texts', 'unpack_texts', 'join_texts', 'Segment', 'Writer', 'write_row', 'Cursor', 'in_order',
+           'windows', 'merged_events', 'merge']
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #545ab256
+# %% ../../nbs/library/1_store/33_segments.ipynb #b730c9e6
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -22,7 +22,7 @@ from ..core.types import StoreError
 from .alleles import GENOTYPE_BITS, first_word
 from .row import Row
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #966a7cf1
+# %% ../../nbs/library/1_store/33_segments.ipynb #7c72006e
 CHUNK: Final = 65536  # words in a chunk: 512 KiB
 FRAME: Final = np.uint64(1 << 16)  # marks an event of a key frame
 SLOTS: Final = 1 << 20
@@ -69,9 +69,9 @@ def create_arrays(group: Any) -> None:
     for name, (shape, chunks, dtype, fill) in layout().items():
         shuffle = "noshuffle" if dtype == "u1" else "shuffle"
         group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, fill_value=fill,
-                           compressors=BloscCodec(cname="zstd", clevel=3, shuffle=shuffle))
+                           compressors=BloscCodec(cname="zstd", clevel=1, shuffle=shuffle))
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #589217ae
+# %% ../../nbs/library/1_store/33_segments.ipynb #6d056a93
 def write_padded(
     array: Any,  # (segment, n, ...)
     segment: int,
@@ -116,7 +116,7 @@ def clip(
     low = int(np.searchsorted(words, first_word(first)))
     return slice(low, int(np.searchsorted(words, first_word(last) | np.uint64(0xFFFFFFFF), side="right")))
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #89a10c95
+# %% ../../nbs/library/1_store/33_segments.ipynb #0f82bda8
 @njit(cache=__name__ != "__main__", nogil=True)
 def _framed(events, width, chunk, out):  # type: ignore[no-untyped-def]  # numba infers
     """Copy events, with a key frame at the start of each chunk but the first. Returns how many were written."""
@@ -143,7 +143,7 @@ def framed(
     out = np.empty(len(events) + width * (len(events) // (CHUNK - width) + 2), np.uint64)
     return out[:_framed(events, width, CHUNK, out)]
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #6786458a
+# %% ../../nbs/library/1_store/33_segments.ipynb #66c361af
 def pack_texts(
     texts: dict[int, str],  # key to "REF ALT"
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
@@ -167,7 +167,7 @@ def join_texts(into: dict[int, str], more: dict[int, str]) -> None:
         if into.setdefault(key, text) != text:
             raise StoreError("two long alleles of one position have the same hash", fix="Report it: it happens once in 33 million pairs.")
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #c9686a53
+# %% ../../nbs/library/1_store/33_segments.ipynb #027fb06c
 @dataclass(frozen=True)
 class Segment:
     """One segment of a cohort, to be read."""
@@ -214,7 +214,7 @@ class Segment:
             return {}
         return unpack_texts(self.group[f"{self.kind}/long"][self.number, :self.long], self.group[f"{self.kind}/text"][self.number, :self.text])
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #5c36ddf5
+# %% ../../nbs/library/1_store/33_segments.ipynb #f27a66d0
 class Writer:
     """Writes one segment from sorted pieces."""
 
@@ -268,7 +268,7 @@ class Writer:
         info[[WORDS, EVENTS, LONG, TEXT]] = self.written["word"], len(events), len(long), len(text)
         return info
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #10793f67
+# %% ../../nbs/library/1_store/33_segments.ipynb #7e442219
 def write_row(
     group: Any,
     slot: int,
@@ -281,7 +281,7 @@ def write_row(
     info[[STATE, SEX, BLOCK, REPEATED]] = PRESENT, row.sex, -1, row.repeated
     return info
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #9161fdfd
+# %% ../../nbs/library/1_store/33_segments.ipynb #d3df8e63
 @dataclass
 class Cursor:
     """How far a segment was read."""
@@ -315,7 +315,15 @@ class Cursor:
         self.words, self.people = self.words[n:], self.people[n:]
         return taken
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #e723ce2f
+# %% ../../nbs/library/1_store/33_segments.ipynb #936da8ea
+def in_order(words: NDArray[np.uint64], people: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[Any]]:
+    """Both sorted by the words; the runs of a few segments, or of one, are no work for a merge sort."""
+    if (words[1:] >= words[:-1]).all():
+        return words, people
+    order = np.argsort(words, kind="stable")
+    return words[order], people[order]
+
+
 def windows(
     segments: Sequence[Segment],
     renumber: Sequence[NDArray[np.int16]],  # for each segment, see `Cursor`
@@ -332,8 +340,7 @@ def windows(
         taken = [cursor.take(until) for cursor in cursors]
         words = np.concatenate([w for w, _ in taken]) if taken else np.empty(0, np.uint64)
         if len(words):
-            order = np.argsort(words, kind="stable")  # sorted runs: a merge
-            yield words[order], np.concatenate([p for _, p in taken])[order]
+            yield in_order(words, np.concatenate([p for _, p in taken]))
         if not any(len(c.words) or not c.done for c in cursors):
             return
         if not len(words):  # one key fills a whole piece: read on
@@ -358,7 +365,7 @@ def merged_events(
         parts.append(events[kept] & ~np.uint64(255 << 8) | new[kept].astype(np.uint64) << np.uint64(8))
     return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
 
-# %% ../../nbs/library/1_store/33_segments.ipynb #96c395ee
+# %% ../../nbs/library/1_store/33_segments.ipynb #5ef6d986
 def merge(
     group: Any,
     number: int,  # of the block to write
