@@ -326,6 +326,42 @@ def test_a_role_without_the_right_gets_one_line(postgresql: Any) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_user_who_is_let_in_adds_rows_and_takes_no_rule_away(postgresql: Any) -> None:
+    url = postgresql.new_database()
+    catalogue = cat.create_catalogue(url)
+    with catalogue.write() as connection:
+        connection.exec_driver_sql('DROP ROLE IF EXISTS "odd ""name"')
+        connection.exec_driver_sql('CREATE ROLE "odd ""name" LOGIN')
+    with pytest.raises(NotFoundError, match="no user nobody-of-that-name"):
+        cat.let_use(catalogue, "nobody-of-that-name")
+    cat.let_use(catalogue, 'odd "name')
+    theirs = cat.open_catalogue(url.replace("genomics@", "odd%20%22name@"))
+    with theirs.write() as connection:
+        reg.put_case(connection, Case(case="K", family="F", proband="P", indication="i", members=({"person": "P"},)))
+        reg.log_event(connection, "u", "case", "K")
+        for _ in range(2):
+            connection.execute(tab.consents.insert().values(
+                person="P", purpose="care", granted=True, date=dt.date(2026, 1, 1), version="1", recorded=tab.utc_now(), recorded_by="u"))
+    for forbidden in ("UPDATE consents SET granted = false", "DELETE FROM audit", "TRUNCATE consents", "DROP TABLE audit",
+                      "ALTER TABLE consents DISABLE TRIGGER ALL", "DROP FUNCTION audit_only_grows() CASCADE",
+                      "UPDATE store SET schema_version = 1", "DELETE FROM alembic_version"):
+        with pytest.raises(StoreError, match="does not let this user"), theirs.write() as connection:
+            connection.exec_driver_sql(forbidden)
+
+
+def test_a_catalogue_of_an_unfinished_store_is_removed_and_one_with_people_is_not(catalogue: cat.Catalogue, database: str | Path) -> None:
+    cat.remove_catalogue(catalogue)
+    with catalogue.read() as connection:
+        assert sa.inspect(connection).get_table_names() == []
+    again = cat.connect(database)
+    cat.create_catalogue(database)
+    with again.write() as connection:
+        reg.ensure_persons(connection, ["P"])
+    with pytest.raises(StoreError, match="people"):
+        cat.remove_catalogue(again)
+    assert people(again) == {"P"}
+
+
 def test_a_writer_that_died_holds_no_lock(catalogue: cat.Catalogue, database: str | Path) -> None:
     code = ("import os, sys; from pathlib import Path; from genomics_nb.store import catalogue as cat, registry as reg\n"
             "place = sys.argv[1] if '://' in sys.argv[1] else Path(sys.argv[1])\n"

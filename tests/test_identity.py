@@ -428,6 +428,9 @@ def test_an_old_store_is_upgraded_by_the_command_that_its_refusal_names(tmp_path
     with sqlite3.connect(place / "catalogue.sqlite") as connection:
         connection.executescript(Path(__file__).with_name("catalogue_v1.sql").read_text(encoding="utf-8"))
     connection.close()
+    (place / "audit.key").write_bytes(b"k" * 32)
+    head = Path(__file__).with_name("catalogue_v1.sql").read_text(encoding="utf-8").splitlines()[1].split("audit.head: ")[1]
+    (place / "audit.head").write_text(head + "\n")
     refused = command("case", "list", store=place)
     assert refused.returncode != 0 and b"genomics-nb catalogue upgrade --store STORE" in refused.stderr
     done = command("catalogue", "upgrade", "--json", store=place)
@@ -435,6 +438,8 @@ def test_an_old_store_is_upgraded_by_the_command_that_its_refusal_names(tmp_path
     answer = json.loads(done.stdout)
     assert answer["found"] == 1 and [s["version"] for s in answer["steps"]] == [2] and Path(answer["copy"]).is_file()
     assert b"DI-1" in command("case", "list", store=place).stdout
+    assert command("consent", "withdraw", "C", "--purpose", "care", store=place).returncode == 0  # its owner may act
+    assert command("audit", "verify", store=place).returncode == 0
 
 
 @pytest.mark.parametrize("path", ["nowhere", "empty"])

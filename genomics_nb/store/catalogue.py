@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['BUSY_SECONDS', 'IDLE_SECONDS', 'WRITE_LOCK', 'DENIED', 'catalogue_url', 'sqlite_begin', 'postgresql_begin',
            'make_engine', 'explained', 'Catalogue', 'connect', 'schema_version', 'write_ahead', 'create_catalogue',
-           'find_catalogue', 'open_catalogue']
+           'find_catalogue', 'open_catalogue', 'let_use', 'remove_catalogue']
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #ec6a1fae
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #1a4d54ca
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from ..core.types import StoreError
-from .tables import SCHEMA_VERSION, metadata, store, utc_now, versions
+from ..core.types import NotFoundError, StoreError
+from .tables import GROWING, SCHEMA_VERSION, metadata, store, utc_now, versions
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #e50ef350
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #d6b45181
 def catalogue_url(
     location: str | Path,  # path of an SQLite file, or a database URL such as postgresql+psycopg://host/name
 ) -> sa.URL:
@@ -37,7 +37,7 @@ def catalogue_url(
                          fix="Write it as postgresql+psycopg://HOST/DATABASE.")
     return url
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #a0b7d532
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #ce871c03
 BUSY_SECONDS: Final[int] = 60  # how long a writer waits for its turn before it gives up
 IDLE_SECONDS: Final[int] = 300  # how long a transaction may do nothing before PostgreSQL ends it
 WRITE_LOCK: Final[int] = 7_309_939_838_024_216_169  # the advisory lock that all writers of a PostgreSQL catalogue take
@@ -64,7 +64,7 @@ def postgresql_begin(
     if write:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #41826133
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #db0a602e
 def make_engine(
     url: sa.URL,  # of the database
 ) -> sa.Engine:
@@ -90,7 +90,7 @@ def make_engine(
 
     return engine
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #de650b3e
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #b7dfc313
 DENIED: Final[str] = "42501"  # PostgreSQL's code for insufficient privilege
 
 
@@ -108,7 +108,7 @@ def explained(
     return StoreError(f"the catalogue does not answer: {first}",
                       fix="Check the disk and the database, then `genomics-nb doctor --store STORE`.")
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #1a5c4ced
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #8bc9baa3
 @dataclass(frozen=True)
 class Catalogue:
     """A handle on the database. `read()` and `write()` give a connection inside one transaction."""
@@ -146,7 +146,7 @@ def connect(location: str | Path) -> Catalogue:
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError):
         raise StoreError("the driver for this catalogue URL is not installed", fix="`pip install 'psycopg[binary]'`.") from None
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #aab1a0ca
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #a15f86f6
 def schema_version(catalogue: Catalogue) -> int:
     """The version of the tables in the database, or 0 when there are none."""
     with catalogue.read() as connection:
@@ -177,7 +177,7 @@ def create_catalogue(
         connection.execute(store.insert().values(id=1, schema_version=SCHEMA_VERSION, created=utc_now()))
     return catalogue
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #aee2ce99
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #4748267c
 def find_catalogue(
     location: str | Path,  # path of an SQLite file, or a database URL
 ) -> Catalogue:
@@ -201,3 +201,35 @@ def open_catalogue(
         raise StoreError(f"the catalogue has schema version {found}, older than this package",
                          fix="Run `genomics-nb catalogue upgrade --store STORE` when nobody works on it.")
     return catalogue
+
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #94f6b6a5
+def let_use(
+    catalogue: Catalogue,  # on PostgreSQL, opened by its owner
+    user: str,  # a role of the server
+) -> None:
+    """Give a server's user the rights that work in a store needs. Raises `NotFoundError`, `StoreError`."""
+    if catalogue.engine.dialect.name != "postgresql":
+        raise StoreError("this catalogue is a file", fix="Let a Unix group share the store: `genomics-nb init --group GROUP`.")
+    with catalogue.write() as connection:
+        if connection.scalar(sa.text("SELECT 1 FROM pg_roles WHERE rolname = :user"), {"user": user}) is None:
+            raise NotFoundError(f"the server has no user {user}", fix="`CREATE ROLE` makes one; write the name as there.")
+        name = connection.dialect.identifier_preparer.quote_identifier(user)
+        for table in [*metadata.sorted_tables, versions]:
+            fixed = table in (store, versions)
+            rights = "SELECT" if fixed else "SELECT, INSERT" if table.name in GROWING else "SELECT, INSERT, UPDATE, DELETE"
+            connection.exec_driver_sql(f"GRANT {rights} ON {table.name} TO {name}")
+        connection.exec_driver_sql(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {name}")
+
+
+def remove_catalogue(
+    catalogue: Catalogue,
+) -> None:
+    """Undo `create_catalogue` where the store was not finished. Raises `StoreError` once a person is in it."""
+    with catalogue.write() as connection:
+        if connection.scalar(sa.select(sa.func.count()).select_from(metadata.tables["persons"])):
+            raise StoreError("there are people in this catalogue: it is not removed")
+        metadata.drop_all(connection)
+        versions.drop(connection)
+        if connection.dialect.name == "postgresql":
+            for table in GROWING:
+                connection.exec_driver_sql(f"DROP FUNCTION {table}_only_grows()")
