@@ -6,7 +6,7 @@
 __all__ = ['CELLS', 'block_of', 'membership', 'segments_for', 'carried_keys', 'keys_of_person', 'allele_texts', 'site_arrays',
            'genotypes', 'frequencies']
 
-# %% ../../nbs/library/1_store/36_matrix.ipynb #fda56da0
+# %% ../../nbs/library/1_store/36_matrix.ipynb #679aa47d
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from .segments import BASE, SEX, Segment, join_texts
 if TYPE_CHECKING:
     import xarray as xr
 
-# %% ../../nbs/library/1_store/36_matrix.ipynb #85907cb7
+# %% ../../nbs/library/1_store/36_matrix.ipynb #674134c4
 @njit(cache=__name__ != "__main__", nogil=True)
 def _silence(places, events, inside, base, column, copies, out):  # type: ignore[no-untyped-def]  # numba infers
     """Write what silence means into `out` (places, columns, 3) for the people of one segment."""
@@ -56,7 +56,7 @@ def _spoken(keys, words, people, column, first, second, phased, out):  # type: i
             code, c = words[i] & np.uint64(63), column[people[i]]
             out[at, c, 0], out[at, c, 1], out[at, c, 2] = first[code], second[code], phased[code]
 
-# %% ../../nbs/library/1_store/36_matrix.ipynb #da4d194d
+# %% ../../nbs/library/1_store/36_matrix.ipynb #71745ac8
 def block_of(
     view: View,
     keys: NDArray[np.uint64],  # (n,) sorted
@@ -106,7 +106,7 @@ def segments_for(view: View, slots: NDArray[np.int64]) -> list[Segment]:
             found += [Segment.row(view.group, int(s), view.info[s]) for s in here]
     return found
 
-# %% ../../nbs/library/1_store/36_matrix.ipynb #b6ac6916
+# %% ../../nbs/library/1_store/36_matrix.ipynb #895d5d94
 def carried_keys(view: View, first: int, last: int) -> NDArray[np.uint64]:
     """Keys of the alleles that somebody seen carries, sorted."""
     found = [c.keys[c.count[:, AC].sum(0) > 0] for c in counts(view, first, last)]
@@ -136,7 +136,7 @@ def allele_texts(view: View, keys: NDArray[np.uint64]) -> NDArray[np.object_]:
     pairs[:, 1] = [alt[:alt.index(">") + 1] if alt.startswith("<") else alt for alt in pairs[:, 1]]
     return pairs[at]
 
-# %% ../../nbs/library/1_store/36_matrix.ipynb #89e54b76
+# %% ../../nbs/library/1_store/36_matrix.ipynb #a3bda949
 CELLS: Final = 1 << 23  # genotypes in a chunk of the dataset: 24 MiB while it is read
 
 
@@ -173,7 +173,7 @@ def genotypes(
     return xr.Dataset(site_arrays(view, keys, chunk) | call | {"sample_id": ("samples", np.array(list(names.values()), object))},
                       attrs={"genome_build": view.genome.build, "vcf_zarr_version": "0.4"} | (attrs or {}))
 
-# %% ../../nbs/library/1_store/36_matrix.ipynb #a59cf715
+# %% ../../nbs/library/1_store/36_matrix.ipynb #b2ea9b8e
 def frequencies(
     view: View,
     groups: Sequence[str],  # names of the groups, by number
@@ -200,6 +200,7 @@ def frequencies(
     values = {"variant_AC": (count[:, AC], "Copies of the allele"), "variant_AN": (an, "Called copies"),
               "variant_homozygotes": (count[:, HOM], "People with two copies"), "variant_hemizygotes": (count[:, HEMI], "People whose only copy it is")}
     data = {name: (dims, value.T, {"long_name": text, "units": "1", "source": "exact sums over the people seen"}) for name, (value, text) in values.items()}
-    label = {"stratum_sex": ("strata", np.array(["unknown", "male", "female"], object)[view.strata % 3]),
+    label = {"variant_key": ("variants", keys, {"description": "Position and allele as a sortable number, see store.alleles"}),
+             "stratum_sex": ("strata", np.array(["unknown", "male", "female"], object)[view.strata % 3]),
              "stratum_group": ("strata", np.array([groups[s // 3] for s in view.strata], object))}
     return xr.Dataset(site_arrays(view, keys, 65536) | data | label, attrs={"genome_build": view.genome.build, "people": int(view.active.sum())} | (attrs or {}))
