@@ -92,7 +92,7 @@ def test_a_care_store_is_private_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     assert stat.S_IMODE(cad.path.stat().st_mode) == 0o700
     modes = {p.name: oct(stat.S_IMODE(p.stat().st_mode)) for p in cad.path.iterdir() if p.is_file()}
-    assert modes == dict.fromkeys(("audit.head", "audit.key", "catalogue.sqlite", "store.json"), "0o600")
+    assert modes == dict.fromkeys(("audit.head", "audit.key", "audit.lock", "catalogue.sqlite", "store.json"), "0o600")
     assert cad.health() == []
 
 
@@ -208,7 +208,7 @@ def test_a_refusal_after_storing_takes_the_arrays_away(cad: CAD, tmp_path: Path,
 
 
 def test_a_crash_between_storing_and_registering_heals_at_the_next_call(cad: CAD, tmp_path: Path) -> None:
-    from genomics_nb.store.cad import read_delivery
+    from genomics_nb.store.deliveries import read_delivery
     from genomics_nb.store.ingest import ingest
 
     (tmp_path / "next.vcf").write_text(vcf_text(["C", "D", "M"], shift=1))
@@ -422,7 +422,7 @@ def test_a_form_dated_tomorrow_is_refused(cad: CAD) -> None:
 def test_the_gate_takes_no_user_as_a_parameter() -> None:
     import inspect
 
-    assert list(inspect.signature(CAD.genotypes).parameters) == ["self", "case", "purpose"]
+    assert list(inspect.signature(CAD.genotypes).parameters) == ["self", "case", "purpose", "intent"]
 
 
 def test_arrays_that_are_gone_are_an_error_and_a_finding(cad: CAD) -> None:
@@ -443,7 +443,7 @@ def test_no_other_module_opens_genotypes(repo: Path) -> None:
             name = getattr(called, "id", getattr(called, "attr", None))
             if "open_vcz" in names or name in {"open_vcz", "open_zarr"}:
                 callers.add(path.relative_to(repo / "genomics_nb").as_posix())
-    assert callers <= {"store/cad.py", "store/schema.py"}
+    assert callers <= {"store/gate.py", "store/schema.py"}
 
 
 # --- what it looks like ----------------------------------------------------------------------------------------------

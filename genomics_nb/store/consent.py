@@ -8,7 +8,7 @@ __all__ = ['Purpose', 'PURPOSES', 'Choice', 'CHOICES', 'GivenBy', 'GRACE', 'RELA
            'decide_family', 'holders', 'adults_of', 'record_guardian', 'record_majority', 'statements_of',
            'check_statement', 'record_statement', 'Decision', 'record_decision']
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #9ea26e7b
+# %% ../../nbs/library/1_store/22_consent.ipynb #8272e506
 import datetime as dt
 import json
 import re
@@ -23,7 +23,7 @@ from .audit import AuditHead, AuditLog, AuditTransaction, canonical
 from .registry import ensure_persons, rows_of
 from .tables import consents, guardians, persons, utc_now
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #07cfb85c
+# %% ../../nbs/library/1_store/22_consent.ipynb #33ebe586
 Purpose = Literal["care", "research", "quality", "training"]
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 Choice = Literal["incidental_findings", "research_reuse", "sharing"]
@@ -47,7 +47,7 @@ def check_matter(
         raise ParameterError(f"unknown purpose or choice {matter}", fix=f"Use one of {', '.join(PURPOSES + CHOICES)}.")
     return matter
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #67f9af31
+# %% ../../nbs/library/1_store/22_consent.ipynb #ba9f89b5
 GivenBy = Literal["self", "guardian", "both"]
 
 
@@ -80,7 +80,7 @@ def rank(statement: Consent) -> tuple[dt.date, int, bool]:
     """Later statements have a higher rank."""
     return statement.date, statement.sequence, not statement.granted
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #49f770d4
+# %% ../../nbs/library/1_store/22_consent.ipynb #da2e1802
 GRACE: Final[dt.timedelta] = dt.timedelta(days=365)  # for which a guardian's yes to care outlives majority
 
 
@@ -114,7 +114,7 @@ def minor_refuses(
     no = last is not None and (not last.granted or last.minor_agreed is False)
     return last if no else None
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #92eddca1
+# %% ../../nbs/library/1_store/22_consent.ipynb #f1e7c036
 def last_word(
     statements: Iterable[Consent],  # of anybody, in any order
     person: str,
@@ -146,7 +146,7 @@ def last_word(
     later = f"; a statement starts on {min(s.date for s in own)}" if own and not in_force else ""
     return Answer(None, f"no {matter} consent is recorded{later}{f': {weak}' if weak else ''}")
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #b946192b
+# %% ../../nbs/library/1_store/22_consent.ipynb #7fe2a8cf
 def decide(
     statements: Iterable[Consent],  # of anybody, in any order
     person: str,
@@ -172,7 +172,7 @@ def decide(
         return Answer(None, f"reuse for research needs care data: {care.reason}")
     return stated
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #91bee67c
+# %% ../../nbs/library/1_store/22_consent.ipynb #4945851e
 @dataclass(frozen=True)
 class FamilyAnswer:
     """The decision for a case: who is served, who is not, and why."""
@@ -193,8 +193,10 @@ def decide_family(
     narrow: Callable[[Answer], Answer] | None = None,  # asked of each yes
 ) -> FamilyAnswer:
     """Who of a family may be served. Nobody, when the proband may not."""
-    statements, adults = list(statements), adults or {}
-    answers = {p: decide(statements, p, purpose, on, adults.get(p)) for p in dict.fromkeys([proband, *people])}
+    own: dict[str, list[Consent]] = {person: [] for person in dict.fromkeys([proband, *people])}
+    for said in statements:
+        own.get(said.person, []).append(said)
+    answers = {person: decide(said, person, purpose, on, (adults or {}).get(person)) for person, said in own.items()}
     if narrow is not None:
         answers = {person: narrow(answer) if answer.allowed else answer for person, answer in answers.items()}
     left_out = {person: answer.reason for person, answer in answers.items() if not answer.allowed}
@@ -204,7 +206,7 @@ def decide_family(
     reason = f"{purpose} consent of {len(served)} of {len(answers)} family members"
     return FamilyAnswer(True, reason, served, left_out)
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #e683eaa0
+# %% ../../nbs/library/1_store/22_consent.ipynb #9104d03b
 RELATIONS: Final[tuple[str, ...]] = ("mother", "father", "guardian")
 
 
@@ -264,7 +266,7 @@ def record_majority(
         work.connection.execute(persons.update().where(persons.c.person == person).values(adult_on=adult_on))
         work.append("majority", {"person": person, "adult_on": None if adult_on is None else adult_on.isoformat()})
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #e81859aa
+# %% ../../nbs/library/1_store/22_consent.ipynb #152b6e66
 def statements_of(
     connection: sa.Connection,
     people: Iterable[str] | None = None,  # None: everybody
@@ -324,7 +326,7 @@ def record_statement(
         (statement,) = [s for s in statements_of(work.connection, [person]) if s.sequence == int(row.consent)]
     return statement
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #a62bb216
+# %% ../../nbs/library/1_store/22_consent.ipynb #6ea5c0d4
 @dataclass(frozen=True)
 class Decision:
     """One answer of the gate, as the catalogue keeps it."""
