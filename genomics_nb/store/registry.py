@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['rows_of', 'ensure_persons', 'family_members', 'merged_member', 'put_family', 'put_samples', 'put_case', 'get_case',
-           'AnalysisRow', 'put_analysis', 'get_analyses', 'case_analysis', 'log_event']
+           'ErasedError', 'erasure_named', 'refuse_erased', 'AnalysisRow', 'put_analysis', 'get_analyses',
+           'find_analysis', 'erased_people', 'case_analysis', 'log_event']
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #a306689d
+# %% ../../nbs/library/1_store/18_registry.ipynb #db922bc6
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,9 @@ from ..core.types import InputError, NotFoundError
 from .case import Case, CaseMember, HpoTerm
 from .ped import Member, check_members
 from .tables import (
-    analyses, analysis_samples, case_hpo, case_samples, cases, events, families, members, persons, samples, utc_now)
+    analyses, analysis_samples, case_hpo, case_samples, cases, deliveries, events, families, members, persons, samples, utc_now)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #85af463a
+# %% ../../nbs/library/1_store/18_registry.ipynb #7838087b
 def rows_of(
     connection: sa.Connection,
     column: sa.Column[Any],
@@ -50,7 +51,7 @@ def family_members(
     return [Member(id=r.person, family=r.family, father=r.father, mother=r.mother, sex=r.sex, affected=r.affected,
                    twin=r.twin, identical=r.identical) for r in rows]
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #7d24dc49
+# %% ../../nbs/library/1_store/18_registry.ipynb #44fc67a7
 def merged_member(
     old: Member,  # as catalogued
     new: Member,  # as delivered
@@ -86,7 +87,7 @@ def put_family(
          "twin": m.twin, "identical": m.identical} for m in known.values()])
     return family_members(connection, family)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #cfc320b9
+# %% ../../nbs/library/1_store/18_registry.ipynb #56a586df
 def put_samples(
     connection: sa.Connection,  # inside Catalogue.write()
     owners: dict[str, str],  # sample to person
@@ -101,7 +102,7 @@ def put_samples(
     if new:
         connection.execute(samples.insert(), new)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #bc1f2425
+# %% ../../nbs/library/1_store/18_registry.ipynb #6f2a92fa
 def put_case(
     connection: sa.Connection,  # inside Catalogue.write()
     case: Case,
@@ -129,7 +130,7 @@ def put_case(
     for person, sample in chosen.items():
         connection.execute(case_samples.insert().values(case_name=case.case, person=person, sample=sample))
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #f6938722
+# %% ../../nbs/library/1_store/18_registry.ipynb #f9e14d25
 def get_case(
     connection: sa.Connection,
     name: str,  # of the case
@@ -150,7 +151,36 @@ def get_case(
         members=tuple(CaseMember(person=m.id, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected,
                                  sample=chosen.get(m.id)) for m in family))
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #9dec37b8
+# %% ../../nbs/library/1_store/18_registry.ipynb #1c7a67da
+class ErasedError(NotFoundError):
+    """What was asked for was erased: the message names the event and its date."""
+
+
+def erasure_named(
+    connection: sa.Connection,
+    event: int | None,
+) -> str:
+    """Number and date of an erasure."""
+    at = connection.scalar(sa.select(events.c.at).where(events.c.event == event))
+    return f"event {event} on {at:%Y-%m-%d}" if at is not None else "at an unknown time"
+
+
+def refuse_erased(
+    connection: sa.Connection,
+    content_hash: str,  # of a delivery
+    file_hash: str | None = None,  # of its VCF, as the table deliveries keeps it
+) -> None:
+    """Raise `ErasedError` when this content was in the store and was erased."""
+    by_file = sa.select(deliveries.c.analysis).where(deliveries.c.file_hash == file_hash, deliveries.c.analysis.is_not(None))
+    same = analyses.c.content_hash == content_hash
+    chosen = sa.select(analyses.c.erased_event).where(
+        analyses.c.state == "erased", same if file_hash is None else sa.or_(same, analyses.c.analysis.in_(by_file)))
+    event = connection.scalar(chosen.order_by(analyses.c.erased_event.desc()).limit(1))
+    if event is not None:
+        raise ErasedError(f"this content was erased ({erasure_named(connection, event)})",
+                          fix="If it shall come back all the same, say so explicitly with --again.")
+
+# %% ../../nbs/library/1_store/18_registry.ipynb #8fb2535e
 @dataclass(frozen=True)
 class AnalysisRow:
     """One registered analysis."""
@@ -171,9 +201,18 @@ class AnalysisRow:
 def put_analysis(
     connection: sa.Connection,  # inside Catalogue.write()
     row: AnalysisRow,
+    again: bool = False,  # a person said that erased content may come back
 ) -> bool:
-    """Register an analysis whose samples are in the catalogue. True when it is new, False when it was there."""
-    if connection.scalar(sa.select(analyses.c.analysis).where(analyses.c.analysis == row.analysis)) is not None:
+    """Register an analysis whose samples are in the catalogue. True when it is new, False when it was there.
+
+    Raises `ErasedError` for content that was erased, unless it may come back."""
+    state = connection.scalar(sa.select(analyses.c.state).where(analyses.c.analysis == row.analysis))
+    if state == "erased" and again:
+        connection.execute(analyses.update().where(analyses.c.analysis == row.analysis).values(
+            state=row.state, erased_event=None, replaced_by=None, path=row.path))
+        return True
+    if state is not None:
+        refuse_erased(connection, row.content_hash)
         return False
     connection.execute(analyses.insert().values(
         analysis=row.analysis, path=row.path, content_hash=row.content_hash, build=row.build, records=row.records,
@@ -197,7 +236,33 @@ def get_analyses(
         held.setdefault(link.analysis, []).append(link.sample)
     return [AnalysisRow(**row._mapping, samples=tuple(held.get(row.analysis, ()))) for row in rows]
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #0b45dc22
+# %% ../../nbs/library/1_store/18_registry.ipynb #37d69a79
+def find_analysis(
+    connection: sa.Connection,
+    analysis: str,
+) -> AnalysisRow:
+    """The analysis of that name. Raises `ErasedError` with the event when it was erased, `NotFoundError` when there is none."""
+    rows = get_analyses(connection, analysis)
+    if not rows:
+        raise NotFoundError(f"no analysis {analysis}", fix="`genomics-nb doctor --store STORE` looks for what is missing.")
+    if rows[0].state == "erased":
+        left = f"; what is left of it is {rows[0].replaced_by}" if rows[0].replaced_by else ""
+        raise ErasedError(f"input erased: analysis {analysis} ({erasure_named(connection, rows[0].erased_event)}){left}")
+    return rows[0]
+
+
+def erased_people(
+    connection: sa.Connection,
+    people: Iterable[str],
+) -> dict[str, str]:
+    """Those of `people` whose genotypes were erased, with number and date of the last erasure."""
+    found: dict[str, str] = {}
+    for row in connection.execute(sa.select(events).where(events.c.kind == "erasure", events.c.subject.in_(list(people)))
+                                  .order_by(events.c.event)):
+        found[row.subject] = f"event {row.event} on {row.at:%Y-%m-%d}"
+    return found
+
+# %% ../../nbs/library/1_store/18_registry.ipynb #867f4db8
 def case_analysis(
     connection: sa.Connection,
     case: Case,
@@ -227,10 +292,13 @@ def case_analysis(
         if case.proband in present and (best is None or (len(present), row.created) > (len(best[1]), best[0].created)):
             best = row, present
     if best is None:
+        gone = erased_people(connection, [case.proband])
+        if gone:
+            raise ErasedError(f"the genotypes of case {case.case} were erased ({gone[case.proband]})")
         raise NotFoundError(f"case {case.case} has no genotypes yet", fix="Ingest the family's VCF with `genomics-nb ingest`.")
     return best
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #9fc787a9
+# %% ../../nbs/library/1_store/18_registry.ipynb #6e331992
 def log_event(
     connection: sa.Connection,  # inside Catalogue.write()
     actor: str,  # operating-system user
