@@ -7,7 +7,7 @@ __all__ = ['FORMAT', 'PRIVATE', 'CARE', 'Settings', 'read_settings', 'Finding', 
            'group_mode', 'give_to_group', 'group_findings', 'build_store', 'StoreFolder', 'array_findings',
            'people_findings', 'health']
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #3f2bdb5c
+# %% ../../nbs/library/1_store/26_folder.ipynb #063cd645
 import datetime as dt
 import grp
 import os
@@ -23,14 +23,14 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..core.types import GenomicsError, NotFoundError, StoreError
-from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue
+from .catalogue import Catalogue, catalogue_url, create_catalogue, open_catalogue, remove_catalogue
 from .audit import AuditHead, AuditLog, verify_audit
 from .identity import identity_key
 from .registry import get_analyses
 from .roles import first_roles, held, may, role_entries
 from .tables import identities, utc_now
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #d618422f
+# %% ../../nbs/library/1_store/26_folder.ipynb #6a843b5b
 FORMAT: Final[int] = 1  # of the folder; a newer package reads an older number
 
 
@@ -59,7 +59,7 @@ def read_settings(
     except (OSError, ValidationError, UnicodeDecodeError):
         raise StoreError(f"{file} is damaged or of a newer version", fix="Restore it, or upgrade genomics-nb.") from None
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #4bf00ac7
+# %% ../../nbs/library/1_store/26_folder.ipynb #f4915649
 @dataclass(frozen=True)
 class Finding:
     """One thing that a person should look at."""
@@ -100,7 +100,7 @@ def permission_findings(
         found.append(Finding("error", "this care store belongs to another user", "Work as its owner."))
     return found
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #e1997627
+# %% ../../nbs/library/1_store/26_folder.ipynb #df52538a
 def group_number(
     group: str,
 ) -> int:
@@ -150,7 +150,7 @@ def group_findings(
             found.append(Finding("warning", f"{name} is not open to the group {group}", fix))
     return found
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #596ccae8
+# %% ../../nbs/library/1_store/26_folder.ipynb #d48a7ac2
 def build_store(
     path: Path,  # where the store shall be: absent, or an empty folder
     care: bool,
@@ -168,6 +168,7 @@ def build_store(
         beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))  # mode 0700
     except OSError as error:
         raise StoreError(f"{path} cannot be made: {error.strerror}", fix="Give a folder that you may write to.") from None
+    catalogue: Catalogue | None = None
     try:
         (beside / "analyses").mkdir()
         (beside / "runs").mkdir()
@@ -189,9 +190,11 @@ def build_store(
         os.replace(beside, path)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        if url is not None and catalogue is not None:
+            remove_catalogue(catalogue)  # or the next try would find one on the server
         raise
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #c35d55f8
+# %% ../../nbs/library/1_store/26_folder.ipynb #21c5e684
 @dataclass(frozen=True)
 class StoreFolder:
     """An open store: its place, its kind, its catalogue and its audit log."""
@@ -243,7 +246,7 @@ class StoreFolder:
         finally:
             os.umask(before)
 
-# %% ../../nbs/library/1_store/26_folder.ipynb #07307435
+# %% ../../nbs/library/1_store/26_folder.ipynb #28b9db3c
 def array_findings(
     store: StoreFolder,
 ) -> list[Finding]:
