@@ -113,7 +113,8 @@ class PostgreSQL:
         if self.user:
             shutil.chown(folder, self.user)
         self.run("initdb", "--pgdata", str(folder / "data"), "--username", "genomics", "--auth", "trust", "--encoding", "UTF8",
-                 "--locale", "C.UTF-8", "--no-sync")
+                 "--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "fr-FR",  # sorts as a French hospital's does
+                 "--no-sync")
         with (folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\nfsync = off\nmax_connections = 60\n")
 

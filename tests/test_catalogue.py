@@ -160,8 +160,10 @@ def test_a_newer_schema_is_refused(catalogue: cat.Catalogue, database: str | Pat
 
 
 def test_a_place_without_a_catalogue_is_refused_and_stays_empty(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no catalogue"):
-        cat.open_catalogue(tmp_path / "catalogue.sqlite")
+    place = tmp_path / "catalogue.sqlite"
+    for spelling in (place, str(place), f"sqlite:///{place}"):
+        with pytest.raises(StoreError, match="no catalogue"):
+            cat.open_catalogue(spelling)
     (tmp_path / "other.sqlite").touch()
     with pytest.raises(StoreError, match="version 0"):
         cat.open_catalogue(tmp_path / "other.sqlite")
@@ -433,6 +435,13 @@ def test_a_parent_without_a_line_is_a_member(catalogue: cat.Catalogue) -> None:
     with catalogue.write() as connection:
         found = reg.put_family(connection, "F1", [member("C", father="D", mother="M")])
     assert [(m.id, m.sex) for m in found] == [("C", "unknown"), ("D", "male"), ("M", "female")]
+
+
+def test_a_family_has_one_order_on_every_database(catalogue: cat.Catalogue) -> None:
+    names = ["a", "B", "b-2", "b1", "É", "_", "Z9", "z10"]
+    with catalogue.write() as connection:
+        found = reg.put_family(connection, "F1", [member(name) for name in names])
+    assert [m.id for m in found] == sorted(names)
 
 
 def test_twins_are_kept(catalogue: cat.Catalogue) -> None:

@@ -7,7 +7,7 @@ __all__ = ['rows_of', 'ensure_persons', 'family_members', 'merged_member', 'put_
            'ErasedError', 'erasure_named', 'refuse_erased', 'AnalysisRow', 'put_analysis', 'get_analyses',
            'find_analysis', 'erased_people', 'case_analysis', 'log_event']
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #db922bc6
+# %% ../../nbs/library/1_store/18_registry.ipynb #816ff855
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ from .ped import Member, check_members
 from .tables import (
     analyses, analysis_samples, case_hpo, case_samples, cases, deliveries, events, families, members, persons, samples, utc_now)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #7838087b
+# %% ../../nbs/library/1_store/18_registry.ipynb #323cc033
 def rows_of(
     connection: sa.Connection,
     column: sa.Column[Any],
@@ -47,11 +47,12 @@ def family_members(
     family: str,
 ) -> list[Member]:
     """The members of a family in the order of their identifiers, or an empty list."""
-    rows = connection.execute(sa.select(members).where(members.c.family == family).order_by(members.c.person))
+    found = connection.execute(sa.select(members).where(members.c.family == family)).all()
+    rows = sorted(found, key=lambda row: row.person)  # a server sorts in the language of its place
     return [Member(id=r.person, family=r.family, father=r.father, mother=r.mother, sex=r.sex, affected=r.affected,
                    twin=r.twin, identical=r.identical) for r in rows]
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #44fc67a7
+# %% ../../nbs/library/1_store/18_registry.ipynb #d9fd826f
 def merged_member(
     old: Member,  # as catalogued
     new: Member,  # as delivered
@@ -87,7 +88,7 @@ def put_family(
          "twin": m.twin, "identical": m.identical} for m in known.values()])
     return family_members(connection, family)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #56a586df
+# %% ../../nbs/library/1_store/18_registry.ipynb #f4a3c340
 def put_samples(
     connection: sa.Connection,  # inside Catalogue.write()
     owners: dict[str, str],  # sample to person
@@ -102,7 +103,7 @@ def put_samples(
     if new:
         connection.execute(samples.insert(), new)
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #6f2a92fa
+# %% ../../nbs/library/1_store/18_registry.ipynb #a7148dc8
 def put_case(
     connection: sa.Connection,  # inside Catalogue.write()
     case: Case,
@@ -130,7 +131,7 @@ def put_case(
     for person, sample in chosen.items():
         connection.execute(case_samples.insert().values(case_name=case.case, person=person, sample=sample))
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #f9e14d25
+# %% ../../nbs/library/1_store/18_registry.ipynb #a6f43018
 def get_case(
     connection: sa.Connection,
     name: str,  # of the case
@@ -151,7 +152,7 @@ def get_case(
         members=tuple(CaseMember(person=m.id, father=m.father, mother=m.mother, sex=m.sex, affected=m.affected,
                                  sample=chosen.get(m.id)) for m in family))
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #1c7a67da
+# %% ../../nbs/library/1_store/18_registry.ipynb #e3d6e1b8
 class ErasedError(NotFoundError):
     """What was asked for was erased: the message names the event and its date."""
 
@@ -180,7 +181,7 @@ def refuse_erased(
         raise ErasedError(f"this content was erased ({erasure_named(connection, event)})",
                           fix="If it shall come back all the same, say so explicitly with --again.")
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #8fb2535e
+# %% ../../nbs/library/1_store/18_registry.ipynb #9e4077e7
 @dataclass(frozen=True)
 class AnalysisRow:
     """One registered analysis."""
@@ -236,7 +237,7 @@ def get_analyses(
         held.setdefault(link.analysis, []).append(link.sample)
     return [AnalysisRow(**row._mapping, samples=tuple(held.get(row.analysis, ()))) for row in rows]
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #37d69a79
+# %% ../../nbs/library/1_store/18_registry.ipynb #71e10917
 def find_analysis(
     connection: sa.Connection,
     analysis: str,
@@ -262,7 +263,7 @@ def erased_people(
         found[row.subject] = f"event {row.event} on {row.at:%Y-%m-%d}"
     return found
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #867f4db8
+# %% ../../nbs/library/1_store/18_registry.ipynb #3e7d792b
 def case_analysis(
     connection: sa.Connection,
     case: Case,
@@ -298,7 +299,7 @@ def case_analysis(
         raise NotFoundError(f"case {case.case} has no genotypes yet", fix="Ingest the family's VCF with `genomics-nb ingest`.")
     return best
 
-# %% ../../nbs/library/1_store/18_registry.ipynb #6e331992
+# %% ../../nbs/library/1_store/18_registry.ipynb #1b80db2d
 def log_event(
     connection: sa.Connection,  # inside Catalogue.write()
     actor: str,  # operating-system user
