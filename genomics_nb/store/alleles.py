@@ -136,6 +136,8 @@ INLINE: Final = 9  # bases of REF and ALT together
 WIDTH: Final = 16  # bases of an allele that the fast kernel reads; longer ones take the plain path
 _CODE: Final = np.full(256, 4, np.uint8)
 _CODE[np.frombuffer(b"ACGTacgt", np.uint8)] = [0, 1, 2, 3, 0, 1, 2, 3]
+_UPPER: Final = np.frombuffer(bytes(range(256)).upper(), np.uint8)
+_SAME: Final = _UPPER[:, None] == _UPPER[None]  # a soft-masked base is the same base, (256, 256)
 
 
 def allele_code(
@@ -162,17 +164,17 @@ def allele_text(
 
 # %% ../../nbs/library/1_store/30_alleles.ipynb #7367c9d0
 @njit(cache=__name__ != "__main__", nogil=True)
-def _trim_encode(ref, alt, ref_length, alt_length, code_of, moved, code):  # type: ignore[no-untyped-def]  # numba infers
+def _trim_encode(ref, alt, ref_length, alt_length, code_of, same_base, moved, code):  # type: ignore[no-untyped-def]  # numba infers
     """Fill `moved` and `code`, -1 where the plain path must look."""
     for i in range(len(code)):
         m, n = ref_length[i], alt_length[i]
         code[i], moved[i] = -1, 0
         if m < 1 or n < 1 or m > ref.shape[1] or n > alt.shape[1]:
             continue
-        while min(m, n) > 1 and ref[i, m - 1] == alt[i, n - 1]:
+        while min(m, n) > 1 and same_base[ref[i, m - 1], alt[i, n - 1]]:
             m, n = m - 1, n - 1
         head = 0
-        while min(m, n) - head > 1 and ref[i, head] == alt[i, head]:
+        while min(m, n) - head > 1 and same_base[ref[i, head], alt[i, head]]:
             head += 1
         a, b = m - head, n - head
         if a + b > 9 or a > 7 or b > 7:
@@ -213,7 +215,7 @@ def encode(
     """Trim (or left-align) and encode pairs of alleles."""
     ref_length, alt_length = np.strings.str_len(ref), np.strings.str_len(alt)
     moved, code = np.zeros(len(linear), np.int64), np.zeros(len(linear), np.int64)
-    _trim_encode(_matrix(ref, ref_length), _matrix(alt, alt_length), ref_length, alt_length, _CODE, moved, code)
+    _trim_encode(_matrix(ref, ref_length), _matrix(alt, alt_length), ref_length, alt_length, _CODE, _SAME, moved, code)
     position, texts = linear + moved, {}
     again = code < 0 if align is None else (code < 0) | (ref_length != alt_length)
     for i in np.flatnonzero(again):

@@ -330,7 +330,8 @@ def remove(
         for line in lines.values():
             line[STATE] = GONE
         set_lines(change.group, lines)
-    return Done(cohort.repository.head(), tuple(int(s) for s in slots), time.perf_counter() - start, tidy(cohort))
+    merged = tidy(cohort)
+    return Done(cohort.repository.head(), tuple(int(s) for s in slots), time.perf_counter() - start, merged)
 
 
 def tag(cohort: Cohort, name: str) -> str:
