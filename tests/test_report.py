@@ -142,7 +142,7 @@ def care(cad: CAD, tmp_path: Path, **parameters: Any) -> RunResult:
 
 def test_without_consent_there_is_no_report_and_the_reason_is_kept(store: CAD, tmp_path: Path) -> None:
     result = care(store, tmp_path, purpose="research")
-    assert result.exit_code == 1 and result.report is None
+    assert result.exit_code == 2 and result.report is None
     assert result.failure is not None and result.failure.exception == "ConsentError" and result.failure.message
 
 

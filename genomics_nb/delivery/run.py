@@ -39,7 +39,7 @@ from genomics_nb.core.record import (
     software,
     write_record,
 )
-from ..core.types import GenomicsError, InputError, NotFoundError, ParameterError, shown
+from ..core.types import ConsentError, GenomicsError, InputError, NotFoundError, ParameterError, shown
 from .params import Parameters, model_for, validate
 from .render import render
 
@@ -276,8 +276,10 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """0 where there is a report, 1 where there is none."""
-        return 0 if self.status == "done" else 1
+        """0 where there is a report, 2 where the gate refused the genotypes, 1 where anything else went wrong."""
+        if self.status == "done":
+            return 0
+        return 2 if self.failure is not None and self.failure.exception in _own_errors(ConsentError) else 1
 
     def __str__(self) -> str:
         if self.failure is None:
