@@ -7,7 +7,7 @@ __all__ = ['AC', 'AN', 'HOM', 'HEMI', 'COUNTS', 'SILENT', 'CHANGE', 'PIECE', 'co
            'View', 'pieces', 'table_counts', 'pending_counts', 'counts', 'base_sets', 'exception_steps',
            'allele_numbers']
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #1ea24930
+# %% ../../nbs/library/1_store/34_counts.ipynb #90216e75
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +21,7 @@ from .row import FIRST, SECOND, Intervals
 from .segments import (
     BASE, BLOCK, CHUNK, COUNTED, GROUP, NEXT_BLOCK, PRESENT, SEX, STATE, TABLE_ROWS, TABLE_STEPS, Segment, clip, in_order)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #c2eb5275
+# %% ../../nbs/library/1_store/34_counts.ipynb #763859a7
 AC, AN, HOM, HEMI = range(4)  # AN as a correction of what silence would have counted
 
 
@@ -51,7 +51,7 @@ COUNTS: Final = np.array([[[count_call(int(FIRST[c]), int(SECOND[c]), region, se
 SILENT: Final = np.array([[[COPIES[region, sex] * (c & 1) for c in range(64)] for sex in range(3)] for region in range(4)], np.int32)
 CHANGE: Final = COUNTS - np.stack([np.zeros_like(SILENT), SILENT, np.zeros_like(SILENT), np.zeros_like(SILENT)], -1)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #b073097c
+# %% ../../nbs/library/1_store/34_counts.ipynb #a7e527e1
 @njit(cache=__name__ != "__main__", nogil=True)
 def _count(words, people, stratum, sex, sign, steps, regions, change, keys, count):  # type: ignore[no-untyped-def]  # numba infers
     """Fill keys (n,) and counts (strata, 4, n); the number of distinct keys."""
@@ -113,7 +113,7 @@ def count_words(
     _count(words, people, stratum, sex, sign, steps, regions, CHANGE, keys, count)
     return Counts(keys[:distinct], count)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #ee1ae1c1
+# %% ../../nbs/library/1_store/34_counts.ipynb #d3e41f40
 @njit(cache=__name__ != "__main__", nogil=True)
 def _steps(events, width, person, place, change):  # type: ignore[no-untyped-def]  # numba infers
     """For each event its place, its person and how the number of callable people changes; returns how many change it."""
@@ -157,7 +157,7 @@ class Steps:
         stratum, at = np.nonzero(change)
         return self.place[at].astype(np.int64), stratum, change[stratum, at].astype(np.int64)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #9c7dc473
+# %% ../../nbs/library/1_store/34_counts.ipynb #260c69e6
 @dataclass(frozen=True)
 class View:
     """A snapshot of a cohort's arrays, and the people who are seen in it."""
@@ -201,7 +201,7 @@ class View:
         found = [(s, new[s.people].astype(np.int64)) for s in self.segments() if new[s.people].any()]
         return found + [(Segment.row(self.group, int(s), self.info[s]), np.array([-1])) for s in np.flatnonzero(lost)]
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #c04486ab
+# %% ../../nbs/library/1_store/34_counts.ipynb #4bfd4b3e
 PIECE: Final = 6_000_000  # words and table rows in memory at once
 
 
@@ -246,22 +246,22 @@ def table_counts(view: View, first: int, last: int) -> Counts:
     count = np.stack([view.group["table/count"][int(s), :, span] for s in view.strata]) if strata else np.zeros((0, 4, len(keys[inside])), np.int32)
     return Counts(keys[inside], count)
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #cd8319e6
+# %% ../../nbs/library/1_store/34_counts.ipynb #e229559d
 def pending_counts(view: View, pending: Sequence[tuple[Segment, NDArray[np.int64]]], first: int, last: int) -> Counts:
     """The sums of those who came or left since the table was made, between two places."""
-    stratum, parts, slots, signs = view.stratum(), [], [], []
+    stratum, parts, both = view.stratum(), [], []
     for segment, sign in pending:
         words, people = segment.words_of(first, last)
-        used = sign[people] != 0
-        parts.append(words[used])
-        slots.append(segment.people[people][used])
-        signs.append(sign[people][used])
+        if not sign.all():
+            used = sign[people] != 0
+            words, people = words[used], people[used]
+        parts.append(words)
+        both.append((2 * segment.people + (sign < 0))[people])  # everybody has two numbers, one for a plus and one for a minus
     if not parts:
         return Counts.empty(len(view.strata))
-    # Everybody has two numbers, one for a plus and one for a minus.
-    words, both = in_order(np.concatenate(parts), 2 * np.concatenate(slots) + (np.concatenate(signs) < 0))
+    words, numbers = in_order(np.concatenate(parts), np.concatenate(both))
     each = np.arange(2 * len(view.info))
-    return count_words(view.genome, words, both, np.repeat(stratum, 2), np.repeat(view.info[:, SEX], 2), 1 - 2 * (each % 2), len(view.strata))
+    return count_words(view.genome, words, numbers, np.repeat(stratum, 2), np.repeat(view.info[:, SEX], 2), 1 - 2 * (each % 2), len(view.strata))
 
 
 def counts(view: View, first: int, last: int) -> Iterator[Counts]:
@@ -271,7 +271,7 @@ def counts(view: View, first: int, last: int) -> Iterator[Counts]:
         found = table_counts(view, low, high).plus(pending_counts(view, pending, low, high))
         yield found.some(found.count.any((0, 1)))
 
-# %% ../../nbs/library/1_store/34_counts.ipynb #21fac20b
+# %% ../../nbs/library/1_store/34_counts.ipynb #a056eeab
 def base_sets(view: View) -> list[tuple[Intervals, NDArray[np.int64]]]:
     """Each base set that an active person has, with the number of people in each stratum."""
     stratum, found = view.stratum(), []

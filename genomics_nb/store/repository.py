@@ -38,7 +38,7 @@ def configuration() -> "icechunk.RepositoryConfig":
     ic = library()
     # Adding a patient touches one row: manifests are cut so that it rewrites one small piece of them.
     splits = {ic.ManifestSplitCondition.path_matches(f"{path}/.*"): {ic.ManifestSplitDimCondition.Axis(0): rows}
-              for path, rows in (("rows", 128), ("blocks", 4))}
+              for path, rows in (("rows", 512), ("blocks", 64))}
     manifest = ic.ManifestConfig(
         splitting=ic.ManifestSplittingConfig.from_dict(splits),
         preload=ic.ManifestPreloadConfig(max_total_refs=0, preload_if=ic.ManifestPreloadCondition.false()))
