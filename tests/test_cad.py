@@ -1,6 +1,5 @@
 """The facade: deliveries come in once or not at all, and genotypes leave only through the gate."""
 
-import ast
 import multiprocessing
 import os
 import shutil
@@ -431,19 +430,6 @@ def test_arrays_that_are_gone_are_an_error_and_a_finding(cad: CAD) -> None:
     with pytest.raises(StoreError):
         cad.genotypes("K1")
     assert any("are gone" in f.what for f in cad.health())
-
-
-def test_no_other_module_opens_genotypes(repo: Path) -> None:
-    """The facade is the only caller of open_vcz in the package, outside the layer's own reader."""
-    callers = set()
-    for path in (repo / "genomics_nb").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.ImportFrom | ast.Import) else []
-            called = node.func if isinstance(node, ast.Call) else None
-            name = getattr(called, "id", getattr(called, "attr", None))
-            if "open_vcz" in names or name in {"open_vcz", "open_zarr"}:
-                callers.add(path.relative_to(repo / "genomics_nb").as_posix())
-    assert callers <= {"store/gate.py", "store/schema.py"}
 
 
 # --- what it looks like ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Imports run downward, and genotypes are opened in one place."""
+"""Imports run downward."""
 
 import ast
 import json
@@ -9,10 +9,6 @@ from pathlib import Path
 import pytest
 
 PACKAGE = "genomics_nb"
-
-# Whatever opens a Zarr group or a VCF opens genotypes. Layer 1_store does it, behind the gate of store.cad.
-DOORS = {"open_vcz", "open_zarr", "open_group", "open_array", "open_consolidated", "VariantFile", "TabixFile"}
-OPENERS = {"zarr", "xr", "xarray"}  # zarr.open(...), xr.open_dataset(...)
 
 Position = tuple[int, int]
 
@@ -76,20 +72,6 @@ def upward(module: str, source: str, order: dict[str, Position]) -> list[str]:
     return faults
 
 
-def doors(source: str) -> list[str]:
-    """Calls that open a store or a VCF."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            head, last = name.split(".")[0], name.split(".")[-1]
-            if last in DOORS or (head in OPENERS and last.startswith("open")):
-                found.append(f"line {node.lineno}: {name}")
-        elif isinstance(node, ast.ImportFrom):
-            found += [f"line {node.lineno}: import of {a.name}" for a in node.names if a.name in DOORS]
-    return found
-
-
 def modules(repo: Path) -> Iterator[tuple[str, str]]:
     for path in sorted((repo / PACKAGE).rglob("*.py")):
         if path.name not in {"__init__.py", "_modidx.py"}:
@@ -117,31 +99,3 @@ def test_an_upward_import_is_found() -> None:
                    f"import importlib\nimportlib.import_module('{PACKAGE}.store.c')"):
         assert len(upward(f"{PACKAGE}.core.a", hidden, order)) == 1, hidden
     assert len(upward(f"{PACKAGE}.core.a", f"from {PACKAGE}.core.b import x", order)) == 1
-
-
-def test_only_the_store_opens_genotypes(repo: Path) -> None:
-    found = [f"{name} {door}" for name, source in modules(repo) if not name.startswith(f"{PACKAGE}.store.")
-             for door in doors(source)]
-    assert found == [], "genotypes are served by store.cad alone, after its decision"
-
-
-def test_no_template_opens_genotypes(repo: Path) -> None:
-    found = []
-    for shelf in ("pilots", "reports", "sops"):
-        for notebook in sorted((repo / "nbs" / shelf).glob("*.ipynb")):
-            plain = "\n".join(line for cell in code_of(notebook) for line in cell.splitlines()
-                              if not line.lstrip().startswith(("%", "!")))
-            found += [f"{notebook.name} {door}" for door in doors(plain)]
-    assert found == []
-
-
-@pytest.mark.parametrize("second_door", [
-    "import xarray as xr\nxr.open_zarr('a.vcz')",
-    "import zarr\nzarr.open('a.vcz')",
-    "import zarr as z\nz.open_group('a.vcz')",
-    "from genomics_nb.store.schema import open_vcz",
-    "import pysam\npysam.VariantFile('a.vcf')",
-    "import xarray\nxarray.open_dataset('a.vcz', engine='zarr')",
-])
-def test_a_second_door_is_found(second_door: str) -> None:
-    assert doors(second_door)

@@ -1,0 +1,223 @@
+"""Genotypes leave the store through one gate: nothing else in the package, its templates, lessons and notebooks opens them.
+
+The tests read the code. They find a door by its name, by an import under another name, and by a name in a string; they do not
+find somebody who reads the bytes of a file. Against that stands the permission of the files, which the doctor looks at."""
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from genomics_nb.core.types import ConsentError
+from genomics_nb.store.cad import CAD, synthetic_store
+from genomics_nb.store.tables import decisions
+
+PACKAGE = "genomics_nb"
+STORE = f"{PACKAGE}.store"
+
+# Names that open a Zarr group, an icechunk repository or a VCF, wherever they come from.
+DOORS = {
+    "open_vcz", "open_zarr", "open_group", "open_array", "open_consolidated", "open_datatree", "open_mfdataset", "open_dataset",
+    "VariantFile", "TabixFile", "AlignmentFile", "local_filesystem_storage", "in_memory_storage", "s3_storage",
+    "readonly_session", "writable_session", "LocalStore", "ZipStore", "FsspecStore", "ObjectStore", "LocalStorage",
+}
+LIBRARIES = {"icechunk", "zarr", "cyvcf2", "vcztools", "bio2zarr", "h5py"}  # to import one is to open what it opens
+READERS = {"xarray", "dask.array"}  # doors only by their open_... and from_zarr
+# Modules of 1_store that open arrays, and why. Outside 1_store nobody imports one of them.
+OPENERS = {
+    "schema": "opens an analysis, for the modules below",
+    "bgzf": "reads a delivered BCF",
+    "collect": "writes the arrays of an analysis",
+    "shards": "writes the arrays of an analysis",
+    "ingest": "writes analyses, and reads back what it wrote",
+    "deliveries": "opens what waits for its checks, for the checks, with a role and a line in the log",
+    "gate": "serves a case, after the decision",
+    "markers": "takes the fingerprint of an analysis, before anybody may read it",
+    "repository": "opens a cohort's repository, for the modules below",
+    "segments": "names the codecs of a cohort's arrays",
+    "cohorts": "copies an analysis into a cohort, after the consents",
+    "analysis_erasure": "rewrites an analysis without somebody",
+    "erasure": "looks for what an erasure left",
+}
+# Modules through which arrays of a cohort pass that others opened: inside 1_store only, too.
+PASSAGES = {"cohort", "counts", "matrix", "row", "scrub", "serving", "shelf"}
+WRITERS = {"ingest", "read_header", "leftovers", "Analysis"}  # of store.ingest: they take in and give nothing out
+
+
+def origins(tree: ast.AST) -> dict[str, str]:
+    """Local name to what it stands for: `import zarr as z` makes z zarr, `from zarr import open as o` makes o zarr.open."""
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for a in node.names:
+                names[a.asname or a.name.split(".")[0]] = a.name if a.asname else a.name.split(".")[0]
+        elif isinstance(node, ast.ImportFrom):
+            names.update({a.asname or a.name: f"{'.' * node.level}{node.module or ''}.{a.name}" for a in node.names})
+    return names
+
+
+def doors(source: str) -> list[str]:
+    """What in this code opens arrays or a VCF."""
+    tree = ast.parse(source)
+    known, found = origins(tree), []
+    for node in ast.walk(tree):
+        what = ""
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            names = [] if isinstance(node, ast.Import) else [a.name for a in node.names]
+            what = next((m for m in modules if m.split(".")[0] in LIBRARIES), "") or next((n for n in names if n in DOORS), "")
+        elif isinstance(node, ast.Attribute | ast.Name):
+            written = ast.unparse(node)
+            head, _, rest = written.partition(".")
+            full = known.get(head, head) + (f".{rest}" if rest else "")
+            last = full.split(".")[-1]
+            reader = any(full.startswith(f"{r}.") for r in READERS) and (last.startswith("open") or last == "from_zarr")
+            what = written if last in DOORS or reader else ""
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            what = node.value if node.value in DOORS | {f"{STORE}.{m}" for m in OPENERS | dict.fromkeys(PASSAGES)} else ""
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
+            named = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            what = next((n for n in named if n.split(".")[0] in LIBRARIES), "")
+        if what:
+            found.append(f"line {node.lineno}: {what}")
+    return found
+
+
+def inner_modules(source: str, package: str) -> list[str]:
+    """Modules of 1_store with a door, or a passage, that this code outside 1_store imports. `package` resolves `from ..store`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [(a.name, "") for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            names = [(base, a.name) for a in node.names]
+        else:
+            continue
+        for base, name in names:
+            for module in OPENERS | dict.fromkeys(PASSAGES):
+                inside = base == f"{STORE}.{module}" or (base == STORE and name == module)
+                if inside and not (module == "ingest" and name in WRITERS):
+                    found.append(f"line {node.lineno}: {STORE}.{module}")
+    return found
+
+
+def modules(repo: Path) -> Iterator[tuple[str, str]]:
+    for path in sorted((repo / PACKAGE).rglob("*.py")):
+        if path.name not in {"__init__.py", "_modidx.py"}:
+            yield ".".join(path.relative_to(repo).with_suffix("").parts), path.read_text(encoding="utf-8")
+
+
+def notebook_code(notebook: Path) -> str:
+    """Every code cell, without the lines that only Jupyter understands."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    lines = [line for c in cells if c["cell_type"] == "code" for line in "".join(c["source"]).splitlines()]
+    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def outside(repo: Path) -> Iterator[tuple[str, str, str]]:
+    """Name, code and package of everything that is not 1_store: modules, notebooks with their examples, templates, lessons.
+
+    The examples of 0_core read the synthetic files that they have just written; the layer stands below the store."""
+    for name, source in modules(repo):
+        if not name.startswith(f"{STORE}."):
+            yield name, source, name.rpartition(".")[0]
+    for notebook in [repo / "nbs" / "index.ipynb", *sorted((repo / "nbs").rglob("*.ipynb"))]:
+        shelf = notebook.relative_to(repo / "nbs").parts
+        if ".ipynb_checkpoints" not in shelf and shelf[:2] not in (("library", "0_core"), ("library", "1_store")):
+            yield str(notebook.relative_to(repo)), notebook_code(notebook), PACKAGE
+
+
+def test_nothing_outside_the_store_opens_arrays(repo: Path) -> None:
+    found = [f"{name} {door}" for name, source, _ in outside(repo) for door in doors(source)]
+    assert found == [], "genotypes are served by store.gate and store.shelf alone, after the decision"
+
+
+def test_nothing_outside_the_store_reaches_for_what_opens_arrays(repo: Path) -> None:
+    found = [f"{name} {module}" for name, source, package in outside(repo) for module in inner_modules(source, package)]
+    assert found == [], "use store.cad"
+
+
+def test_inside_the_store_only_named_modules_open_arrays(repo: Path) -> None:
+    with_doors = {name.removeprefix(f"{STORE}.") for name, source in modules(repo) if name.startswith(f"{STORE}.") and doors(source)}
+    assert with_doors - set(OPENERS) == set(), "name it in OPENERS, and say why it may"
+    assert set(OPENERS) - with_doors == set(), "it opens nothing any more: take it off the list"
+
+
+@pytest.mark.parametrize("second_door", [
+    "import xarray as xr\nxr.open_zarr('a.vcz')",
+    "import xarray\nxarray.open_dataset('a.vcz', engine='zarr')",
+    "from xarray import open_dataset as o\no('a')",
+    "import dask.array as da\nda.from_zarr('a.vcz')",
+    "import zarr\nzarr.open('a.vcz')",
+    "import zarr as z\nz.load('a')",
+    "from zarr.storage import LocalStore as S",
+    "def f():\n    import icechunk\n    return icechunk",
+    "import icechunk as ic\nic.Repository.open(ic.local_filesystem_storage('c'))",
+    "repo.readonly_session(branch='main')",
+    "from genomics_nb.store.schema import open_vcz as read",
+    "import genomics_nb.store.schema as s\nf = s.open_vcz",
+    "import importlib\nimportlib.import_module('icechunk')",
+    "import importlib\nimportlib.import_module('genomics_nb.store.schema')",
+    "getattr(module, 'open_vcz')('a')",
+    "import pysam\npysam.VariantFile('a.vcf')",
+    "import cyvcf2",
+])
+def test_a_second_door_is_found(second_door: str) -> None:
+    assert doors(second_door)
+
+
+@pytest.mark.parametrize("passage", [
+    "from genomics_nb.store.repository import Repository", "from genomics_nb.store import cohort", "import genomics_nb.store.matrix",
+    "from genomics_nb.store.gate import serve_case", "from ..store.shelf import see", "from ..store import scrub",
+    "def f():\n    from genomics_nb.store.ingest import anything_else"])
+def test_a_passage_is_found(passage: str) -> None:
+    assert inner_modules(passage, f"{PACKAGE}.delivery")
+
+
+@pytest.mark.parametrize("harmless", [
+    "from genomics_nb.store.cad import CAD\nCAD.open('s').genotypes('K')", "from ..store.consent import Purpose", "open('report.html')",
+    "import xarray as xr\nxr.Dataset()", "from genomics_nb.store.ingest import ingest, read_header"])
+def test_an_honest_module_is_let_through(harmless: str) -> None:
+    assert doors(harmless) == [] and inner_modules(harmless, f"{PACKAGE}.delivery") == []
+
+
+# --- and at run time: what the facade serves, it asked for ------------------------------------------------------------
+
+
+@pytest.fixture
+def cad(tmp_path: Path) -> CAD:
+    return synthetic_store(tmp_path / "s")
+
+
+def asked(cad: CAD) -> int:
+    with cad.catalogue.read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(decisions)) or 0
+
+
+def test_each_way_to_genotypes_asks_once_and_again_after_a_withdrawal(cad: CAD) -> None:
+    case = cad.cases()["case"][0]
+    people = [m.person for m in cad.case(case).members]
+    cad.build_cohort("learn", "GRCh38", "training")
+    cad.add_to_cohort("learn")
+    ways = {
+        "case": lambda: cad.genotypes(case, purpose="training"), "cohort": lambda: cad.genotypes("learn", purpose="training"),
+        "one person of a cohort": lambda: cad.genotypes("learn", purpose="training", people=people[:1]),
+        "frequencies": lambda: cad.frequencies("learn", purpose="training"),
+    }
+    for name, way in ways.items():
+        before = asked(cad)
+        way()
+        assert asked(cad) == before + 1, name
+    for person in people:
+        cad.withdraw(person, "training")
+    for name, way in ways.items():
+        before = asked(cad)
+        with pytest.raises(ConsentError):
+            way()
+        assert asked(cad) == before + 1, f"{name}: the no is logged"
+    assert cad.verify_audit() == []
