@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'PRIVATE', 'CARE', 'Settings', 'read_settings', 'Finding', 'too_open', 'permission_findings', 'group_number',
-           'group_mode', 'give_to_group', 'group_findings', 'build_store', 'StoreFolder', 'array_findings',
-           'people_findings', 'health']
+           'group_mode', 'give_to_group', 'group_findings', 'build_store', 'StoreFolder', 'is_rewritten',
+           'array_findings', 'people_findings', 'health']
 
 # %% ../../nbs/library/1_store/26_folder.ipynb #063cd645
 import datetime as dt
 import grp
+import json
 import os
 import shutil
 import tempfile
@@ -247,6 +248,16 @@ class StoreFolder:
             os.umask(before)
 
 # %% ../../nbs/library/1_store/26_folder.ipynb #28b9db3c
+def is_rewritten(
+    path: Path,  # a group of the analyses folder
+) -> bool:
+    """Whether an erasure wrote this group."""
+    try:
+        return "rewritten_from" in json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def array_findings(
     store: StoreFolder,
 ) -> list[Finding]:
@@ -267,12 +278,13 @@ def array_findings(
         elif name in unfinished:
             found.append(Finding("warning", f"an interrupted ingest left analyses/{name}", "The next ingest removes it."))
         elif name.endswith(".vcz") and not name.startswith("."):
-            found.append(Finding("warning", f"analysis {name} is stored but not registered", "Ingest the same VCF again."))
+            again = "Erase the person again." if is_rewritten(store.analyses_folder / name) else "Ingest the same VCF again."
+            found.append(Finding("warning", f"analysis {name} is stored but not registered", again))
         else:
             found.append(Finding("warning", f"an ingest seems to be writing analyses/{name}", "Look again when it is done."))
     return found
 
-
+# %% ../../nbs/library/1_store/26_folder.ipynb #e76ecea4
 def people_findings(
     store: StoreFolder,
 ) -> list[Finding]:
