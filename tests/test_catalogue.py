@@ -4,8 +4,10 @@ import datetime as dt
 import itertools
 import json
 import multiprocessing
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -362,6 +364,70 @@ def test_a_catalogue_of_an_unfinished_store_is_removed_and_one_with_people_is_no
     with pytest.raises(StoreError, match="people"):
         cat.remove_catalogue(again)
     assert people(again) == {"P"}
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from genomics_nb.core.types import StoreError
+from genomics_nb.store import catalogue as cat, registry as reg
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+catalogue = cat.open_catalogue(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))  # the disk is full from here
+try:
+    with catalogue.write() as connection:
+        reg.ensure_persons(connection, [f"P{i}-{'x' * 100}" for i in range(20_000)])
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(file_catalogue: cat.Catalogue, tmp_path: Path) -> None:
+    with file_catalogue.write() as connection:
+        reg.ensure_persons(connection, ["BEFORE"])
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "catalogue.sqlite")], capture_output=True, text=True, check=True)
+    assert "the catalogue does not answer" in done.stdout and done.stdout.count("\n") == 1, done.stdout + done.stderr
+    assert people(file_catalogue) == {"BEFORE"}
+    with file_catalogue.write() as connection:
+        reg.ensure_persons(connection, ["AFTER"])
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+
+
+OTHER_USER = """
+import os, sys
+from pathlib import Path
+from genomics_nb.core.types import StoreError
+from genomics_nb.store import catalogue as cat, registry as reg
+
+place = Path(sys.argv[1])
+mine = cat.open_catalogue(place)
+with mine.write() as connection:
+    reg.ensure_persons(connection, ["P"])
+os.chmod(place, 0o444)
+os.chmod(place.parent, int(sys.argv[2]))
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    with cat.open_catalogue(place).write() as connection:
+        reg.ensure_persons(connection, ["Q"])
+except StoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("mode", [0o555, 0o000], ids=["a folder to read", "a closed folder"])
+def test_a_catalogue_of_another_user_is_one_line(tmp_path: Path, mode: int) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="catalogue-"))  # pytest's own folder is closed to others
+    try:
+        cat.create_catalogue(folder / "catalogue.sqlite")
+        done = subprocess.run([sys.executable, "-c", OTHER_USER, str(folder / "catalogue.sqlite"), str(mode)], capture_output=True,
+                              text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("\n") == 1 and ("closed to this user" if mode == 0 else "does not answer") in done.stdout
+    finally:
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def test_a_writer_that_died_holds_no_lock(catalogue: cat.Catalogue, database: str | Path) -> None:

@@ -318,6 +318,35 @@ def test_a_rotation_that_meets_a_row_it_cannot_open_changes_nothing(store: Store
     assert ppl.identity_of(store, "P-1") == SOMEBODY
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from genomics_nb.store import identity as idn, people as ppl
+from genomics_nb.store.folder import StoreFolder
+
+real = idn.seal
+
+def second_dies(identity, person, key):
+    if person == "P-2":
+        os.kill(os.getpid(), 9)
+    return real(identity, person, key)
+
+idn.seal = second_dies
+ppl.change_identity_key(StoreFolder.open(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_rotation_that_is_killed_leaves_every_row_under_the_old_key(store: StoreFolder, tmp_path: Path) -> None:
+    for person in ("P-1", "P-2"):
+        ppl.record_identity(store, person, SOMEBODY)
+    idn.new_identity_key(tmp_path / "new.key")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(store.path), str(tmp_path / "new.key")], capture_output=True, check=False,
+                          timeout=120)
+    assert done.returncode == -9, done.stderr
+    assert [ppl.identity_of(store, person) for person in ("P-1", "P-2")] == [SOMEBODY] * 2
+    assert verify_audit(store.log) == [] and ppl.change_identity_key(store, tmp_path / "new.key") == 2
+
+
 def test_a_rotation_to_the_same_key_is_refused(store: StoreFolder, tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="is the old one"):
         ppl.change_identity_key(store, tmp_path / "identity.key")

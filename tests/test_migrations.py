@@ -4,6 +4,8 @@ import datetime as dt
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -215,6 +217,30 @@ def test_a_step_that_fails_undoes_the_steps_before_it(old: cat.Catalogue, tmp_pa
         assert not sa.inspect(connection).has_table("roles") and not sa.inspect(connection).has_table("alembic_version")
     monkeypatch.undo()
     assert len(mig.migrate(old).steps) == 1  # and the next try goes through
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from genomics_nb.store import catalogue as cat, migrations as mig
+
+def dies(op):
+    op.drop_table("roles")
+    os.kill(os.getpid(), 9)
+
+place = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+mig.MIGRATIONS = (*mig.MIGRATIONS, mig.Migration(3, dies))
+mig.migrate(cat.connect(place))
+"""
+
+
+def test_an_upgrade_that_is_killed_leaves_the_old_catalogue_and_the_next_one_goes_through(
+        old: cat.Catalogue, database: str | Path) -> None:
+    before = {name: rows_of(old, name) for name in OLD_TABLES}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(database)], capture_output=True, check=False, timeout=120)
+    assert done.returncode == -9, done.stderr
+    assert cat.schema_version(old) == 1 and {name: rows_of(old, name) for name in OLD_TABLES} == before
+    assert len(mig.migrate(old).steps) == 1 and cat.schema_version(reopened(old)) == tab.SCHEMA_VERSION
 
 
 # --- what stands beside ----------------------------------------------------------------------------------------------
