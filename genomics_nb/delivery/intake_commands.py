@@ -22,14 +22,16 @@ def init(
     store: Annotated[Path, typer.Argument(help="A new folder.")],
     care: Annotated[bool, typer.Option("--care", help="For patients: private, and each delivery needs a manifest.")] = False,
     catalogue: Annotated[str | None, typer.Option(help="A PostgreSQL URL without a password; otherwise SQLite.")] = None,
+    group: Annotated[str | None, typer.Option(help="A Unix group that shares the store; without it, one user.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a store."""
+    """Make a store. Who makes it holds every role; `genomics-nb roles` gives and takes them."""
     from genomics_nb.store.cad import CAD
 
-    cad = CAD.init(store, care=care, catalogue_url=catalogue)
-    kind = "care: only you may enter it" if care else "research and training"
-    answer({"store": str(cad.path), "care": cad.care}, as_json, f"Made {cad.path}, a store for {kind}.")
+    cad = CAD.init(store, care=care, catalogue_url=catalogue, group=group)
+    who = f"the group {group} may enter it" if group else "only you may enter it"
+    kind = f"care: {who}" if care else f"research and training{f': {who}' if group else ''}"
+    answer({"store": str(cad.path), "care": cad.care, "group": group}, as_json, f"Made {cad.path}, a store for {kind}.")
 
 
 @app.command(epilog="Example: genomics-nb ingest trio.vcf.gz --ped trio.ped --store /data/cad")
