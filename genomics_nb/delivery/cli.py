@@ -14,12 +14,12 @@ from typing import Annotated, Final
 
 import typer
 
-from . import cad_commands, catalogue_commands, export_commands, intake_commands, report_commands
+from . import cad_commands, catalogue_commands, cohort_commands, export_commands, intake_commands, report_commands
 from .terminal import group
 
 # %% ../../nbs/library/8_delivery/20_cli.ipynb #2aea20ce
 app = group("National genomic medicine in notebooks: VCF to Zarr, consent, reports.")
-for part in (intake_commands, cad_commands, catalogue_commands, export_commands, report_commands):
+for part in (intake_commands, cad_commands, cohort_commands, catalogue_commands, export_commands, report_commands):
     app.add_typer(part.app)
 
 

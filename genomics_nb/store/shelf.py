@@ -64,11 +64,11 @@ def see(
     """Ask for a cohort, and open what the answer allows. Raises `ConsentError`, `RoleError`, `NotFoundError`, `InputError`."""
     cohort = open_cohort(store, name)
     span = cohort.genome.span(region) if region is not None else (0, int(cohort.genome.offsets[-1]))
-    decision = ask_cohort(store, name, purpose, intent)
+    states = ("in",) if at is None else ("in", "removed")  # an old tag knows some who left since
+    decision = ask_cohort(store, name, purpose, intent, states)
     with store.catalogue.read() as connection:
         rows = connection.execute(sa.select(cohort_members.c.slot, cohort_members.c.person, cohort_members.c.state)
                                   .where(cohort_members.c.cohort == name)).all()
-    states = {"in"} if at is None else {"in", "removed"}  # an old tag knows some who left since
     people = {int(r.slot): r.person for r in rows if r.person in decision.answer.served and r.state in states}
     view, snapshot = cohort.view(at, people)
     seen = {slot: person for slot, person in sorted(people.items()) if slot < len(view.active) and view.active[slot]}
@@ -182,7 +182,11 @@ def cohort_findings(store: StoreFolder) -> list[Finding]:
     return found
 
 # %% ../../nbs/library/1_store/44_shelf.ipynb #471cc4c8
-def erase_from_cohorts(store: StoreFolder, person: str) -> dict[str, dict[str, Any]]:
+def erase_from_cohorts(
+    store: StoreFolder,
+    person: str,
+    only: str | None = None,  # this cohort alone
+) -> dict[str, dict[str, Any]]:
     """Erase a person from all cohorts; for each what was done and what the search found. Raises `RoleError`, `StoreError`."""
     from genomics_nb.store.scrub import scrub
 
@@ -190,7 +194,7 @@ def erase_from_cohorts(store: StoreFolder, person: str) -> dict[str, dict[str, A
         rows = connection.execute(sa.select(cohort_members).where(cohort_members.c.person == person)).all()
     slots: dict[str, list[int]] = {}
     for row in rows:
-        if row.state != "erased":
+        if row.state != "erased" and only in (None, row.cohort):
             slots.setdefault(row.cohort, []).append(int(row.slot))
     if slots:
         authorise(store.log, "cohort erase", "person", person)
@@ -228,6 +232,28 @@ class Shelf(StoreFolder):
     def tag_cohort(self, name: str, tag: str) -> Change:
         """Give the head a tag, without those who do not consent today."""
         return tag_cohort(self, name, tag)
+
+    def check_cohort(self, name: str, at: str | None = None) -> list[str]:
+        """What is wrong with the sums of a cohort; an empty list when they are those of the rows. Raises `RoleError`."""
+        from genomics_nb.store.cohort import recount
+
+        authorise(self.log, "cohort change", "cohort", name)
+        return recount(open_cohort(self, name).view(at)[0])
+
+    def compact_cohort(self, name: str) -> int:
+        """Forget the snapshots between the tags; bytes freed. Raises `RoleError`."""
+        from genomics_nb.store.scrub import forget_history
+
+        authorise(self.log, "cohort change", "cohort", name)
+        with changing(self, name) as (cohort, _):
+            return forget_history(cohort.repository)
+
+    def erase_from_cohort(self, name: str, person: str) -> dict[str, Any]:
+        """Take a person out of every version of one cohort, and prove it. Raises `RoleError`, `NotFoundError`, `StoreError`."""
+        done = erase_from_cohorts(self, person, name)
+        if name not in done:
+            raise NotFoundError(f"{person} was never in cohort {name}, or is erased already")
+        return done[name]
 
     def cohort_rows(self) -> list[dict[str, Any]]:
         """One row for each cohort."""
