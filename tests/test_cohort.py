@@ -286,8 +286,8 @@ def test_people_come_and_go_in_any_order(everybody: list[Everybody], number: int
         view, snapshot = again.view(name)
         assert recount(view) == [] and name in (snapshot, *again.repository.tags())
         agree(view, past[name])
-    some = dict(draw.sample(sorted(present.items()), max(1, len(present) // 2)))
-    agree(again.view(allowed=some)[0], some)  # the others have withdrawn: no word and no sum of theirs is left
+    left = dict(draw.sample(sorted(present.items()), max(1, len(present) // 2)))
+    agree(again.view(allowed=left)[0], left)  # the others have withdrawn: no word and no sum of theirs is left
 
 
 def test_small_chunks_meant_many_chunks(everybody: list[Everybody], tmp_path: Path, tiny: None) -> None:
