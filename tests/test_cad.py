@@ -1,7 +1,10 @@
 """The facade: deliveries come in once or not at all, and genotypes leave only through the gate."""
 
+import datetime as dt
+import grp
 import multiprocessing
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -14,11 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 import xarray as xr
 
-from genomics_nb.core.types import ConsentError, InputError, NotFoundError, StoreError
+from genomics_nb.core.types import ConsentError, InputError, NotFoundError, ParameterError, StoreError
+from genomics_nb.store import tables as tab
+from genomics_nb.store.audit import actor_of
 from genomics_nb.store.cad import CAD, cad_html, synthetic_store
 from genomics_nb.store.registry import family_members
+from genomics_nb.store.roles import ROLES, RoleError
 
 HEADER = ("##fileformat=VCFv4.3\n##contig=<ID=chr1,length=248956422>\n##INFO=<ID=AC,Number=A,Type=Integer,Description=\"c\">\n"
           "##INFO=<ID=CSQ,Number=.,Type=String,Description=\"c\">\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"g\">\n"
@@ -412,8 +419,6 @@ def test_cases_and_purposes_that_do_not_exist_are_errors(cad: CAD) -> None:
 
 
 def test_a_form_dated_tomorrow_is_refused(cad: CAD) -> None:
-    import datetime as dt
-
     with pytest.raises(ConsentError, match="future"):
         cad.withdraw("C", "care", date=dt.date.today() + dt.timedelta(days=1))
 
@@ -421,7 +426,7 @@ def test_a_form_dated_tomorrow_is_refused(cad: CAD) -> None:
 def test_the_gate_takes_no_user_as_a_parameter() -> None:
     import inspect
 
-    assert list(inspect.signature(CAD.genotypes).parameters) == ["self", "case", "purpose", "intent"]
+    assert list(inspect.signature(CAD.genotypes).parameters) == ["self", "case", "purpose", "intent", "of_a_cohort"]
 
 
 def test_arrays_that_are_gone_are_an_error_and_a_finding(cad: CAD) -> None:
@@ -432,6 +437,231 @@ def test_arrays_that_are_gone_are_an_error_and_a_finding(cad: CAD) -> None:
     assert any("are gone" in f.what for f in cad.health())
 
 
+# --- roles, uses, minors, quarantine ----------------------------------------------------------------------------------
+
+
+def last_decision(cad: CAD) -> sa.Row:
+    with cad.catalogue.read() as connection:
+        return connection.execute(sa.select(tab.decisions).order_by(tab.decisions.c.decision.desc()).limit(1)).one()
+
+
+def me(cad: CAD) -> str:
+    with cad.catalogue.read() as connection:
+        return actor_of(connection)
+
+
+def test_who_makes_a_store_holds_every_role_and_the_log_says_so(cad: CAD) -> None:
+    assert cad.role_rows() == [{"user": me(cad), "roles": sorted(ROLES)}] and cad.verify_audit() == []
+
+
+@pytest.mark.parametrize(("purpose", "needed"), [
+    ("care", ("clinician", "biologist")), ("research", ("researcher",)), ("quality", ("biologist", "operator")),
+    ("training", ("clinician", "biologist", "researcher"))])
+def test_consent_without_a_role_opens_nothing_and_the_no_names_the_role(cad: CAD, purpose: str, needed: tuple[str, ...]) -> None:
+    consent(cad, "C", "D", "M", purpose=purpose)
+    for role in needed:
+        assert cad.genotypes("K1", purpose=purpose).sizes["samples"] == 3
+        cad.revoke_role(me(cad), role)
+    before = cad.audit_head().length
+    with pytest.raises(RoleError, match=" or ".join(needed)):
+        cad.genotypes("K1", purpose=purpose)
+    row = last_decision(cad)
+    assert cad.audit_head().length == before + 1 and (row.subject, row.purpose, row.allowed) == ("K1", purpose, False)
+
+
+@pytest.mark.parametrize(("act", "role"), [
+    (lambda cad, vcf: cad.ingest(vcf), "operator"), (lambda cad, vcf: cad.grant("C", "care"), "record consent"),
+    (lambda cad, vcf: cad.withdraw("C", "care"), "record consent"), (lambda cad, vcf: cad.verify_audit(), "auditor"),
+    (lambda cad, vcf: cad.add_case({**CASE, "case": "K7"}), "add case"), (lambda cad, vcf: cad.phenopacket("K1"), "export"),
+    (lambda cad, vcf: cad.grant_role("root", "clinician"), "grant roles"), (lambda cad, vcf: cad.minor("C", None), "record consent"),
+    (lambda cad, vcf: cad.guardian("C", "M", "mother"), "record consent")])
+def test_every_act_asks_for_a_role_and_a_refused_one_changes_nothing(
+        cad: CAD, delivery: tuple[Path, Path], act: Callable[[CAD, Path], object], role: str) -> None:
+    user = me(cad)
+    cad.grant_role("root" if user != "root" else "daemon", "operator")  # somebody else goes on
+    for held in ROLES:
+        if held != "operator":
+            cad.revoke_role(user, held)
+    cad.revoke_role(user, "operator")
+    with cad.catalogue.read() as connection:
+        rows = {t: connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in (tab.consents, tab.cases, tab.roles, tab.events)}
+    with pytest.raises(RoleError, match=role):
+        act(cad, delivery[0])
+    with cad.catalogue.read() as connection:
+        assert rows == {t: connection.scalar(sa.select(sa.func.count()).select_from(t)) for t in rows}
+    assert not last_decision(cad).allowed and last_decision(cad).actor == user
+
+
+def test_a_store_without_roles_is_a_finding_that_its_owner_can_mend(cad: CAD) -> None:
+    user = me(cad)
+    for role in ROLES[::-1]:
+        if role != "operator":
+            cad.revoke_role(user, role)
+    cad.revoke_role(user, "operator")
+    assert ["nobody holds a role"] == [f.what for f in cad.health()]
+    cad.grant_role(user, "operator")
+    assert [f.what for f in cad.health()] == ["nobody may verify the audit log"] or cad.health() == []
+
+
+def test_a_limited_consent_serves_the_research_that_it_covers(cad: CAD) -> None:
+    cad.grant("C", "research", uses=["DS=MONDO:0005148", "NPU"])
+    cad.grant("M", "research")
+    cad.grant("D", "research", uses=["POA"])
+    with pytest.raises(ConsentError, match="intended use was not said"):
+        cad.genotypes("K1", purpose="research")
+    with pytest.raises(ConsentError, match="NPU"):
+        cad.genotypes("K1", purpose="research", intent="DS=MONDO:0005148")
+    ds = cad.genotypes("K1", purpose="research", intent=["DS=MONDO:0005148", "NPU"])
+    assert list(ds.sample_id.values) == ["C", "M"] and "does not cover" in ds.attrs["left_out"]["D"]
+    with pytest.raises(ParameterError, match="belongs to research"):
+        cad.genotypes("K1", purpose="care", intent="HMB")
+    with pytest.raises(ParameterError, match="unknown use"):
+        cad.genotypes("K1", purpose="research", intent="diabetes")
+
+
+def test_a_minor_is_served_by_the_word_of_a_guardian_and_their_own_no_stops_research(cad: CAD) -> None:
+    cad.minor("C", dt.date.today() + dt.timedelta(days=400))
+    with pytest.raises(ConsentError, match="agreement, not a consent"):
+        cad.grant("C", "care")
+    cad.guardian("C", "M", "mother", since=dt.date(2020, 1, 1))
+    for purpose in ("care", "research"):
+        cad.grant("C", purpose, guardian="M", minor_agreed=False)
+    assert list(cad.genotypes("K1", purpose="care").sample_id.values) == ["C"]
+    with pytest.raises(ConsentError, match="minor did not agree"):
+        cad.genotypes("K1", purpose="research")
+    with cad.catalogue.write() as connection:  # a year of life later: the forms are older than the majority
+        connection.exec_driver_sql("DROP TRIGGER consents_no_update")
+        connection.execute(tab.consents.update().values(date=dt.date(2024, 1, 1)))
+    cad.minor("C", dt.date.today() - dt.timedelta(days=30))
+    assert "to be confirmed" in cad.genotypes("K1", purpose="care").attrs["consent_reasons"]["C"]
+    cad.minor("C", dt.date.today() - dt.timedelta(days=400))
+    with pytest.raises(ConsentError, match="lapsed at majority"):
+        cad.genotypes("K1", purpose="care")
+
+
+def test_who_wants_incidental_findings_travels_with_the_genotypes(cad: CAD) -> None:
+    consent(cad, "C", "D", "M")
+    cad.grant("M", "incidental_findings")
+    cad.grant("D", "incidental_findings")
+    cad.withdraw("D", "incidental_findings")
+    assert cad.genotypes("K1").attrs["incidental_findings"] == ["M"]
+
+
+def test_an_analysis_in_quarantine_is_refused_and_the_refusal_logged(cad: CAD) -> None:
+    consent(cad, "C", "D", "M")
+    with cad.catalogue.write() as connection:
+        connection.execute(tab.analyses.update().values(state="quarantined"))
+    with pytest.raises(StoreError, match="in quarantine"):
+        cad.genotypes("K1")
+    assert not last_decision(cad).allowed and "quarantine" in last_decision(cad).reason and cad.verify_audit() == []
+
+
+def test_a_backdated_withdrawal_names_what_was_read_meanwhile(cad: CAD) -> None:
+    today = dt.date.today()
+    cad.grant("C", "care", date=today - dt.timedelta(days=30))
+    read = cad.genotypes("K1").attrs["decision"]
+    said = cad.withdraw("C", "care", date=today - dt.timedelta(days=10))
+    with pytest.raises(ConsentError, match="withdrawn"):
+        cad.genotypes("K1")
+    assert cad.reads_since("C", "care", said.date) == [read]
+    assert cad.reads_since("D", "care", said.date) == [] and cad.reads_since("C", "research", said.date) == []
+
+
+def test_the_whole_way_on_postgresql(postgresql, tmp_path: Path, delivery: tuple[Path, Path]) -> None:
+    cad = CAD.init(tmp_path / "pg", catalogue_url=postgresql.new_database())
+    cad.ingest(delivery[0], ped=delivery[1])
+    cad.add_case(CASE)
+    consent(cad, "C", "M")
+    cad.grant("C", "research", uses=["HMB"])
+    assert list(cad.genotypes("K1").sample_id.values) == ["C", "M"]
+    assert list(cad.genotypes("K1", purpose="research", intent="HMB").sample_id.values) == ["C"]
+    cad.withdraw("C", "care")
+    with pytest.raises(ConsentError):
+        cad.genotypes("K1")
+    assert me(cad) == "genomics" and cad.role_rows()[0]["user"] == "genomics" and last_decision(cad).actor == "genomics"
+    assert cad.verify_audit() == [] and cad.health() == [] and "K1" in cad_html(cad)
+
+
+# --- a store that a group shares --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def team() -> str:
+    return grp.getgrgid(os.getgid()).gr_name
+
+
+def test_a_shared_store_is_open_to_the_group_and_to_nobody_else(tmp_path: Path, delivery: tuple[Path, Path], team: str) -> None:
+    before = os.umask(0o077)
+    try:
+        cad = CAD.init(tmp_path / "team", care=False, group=team)
+        cad.ingest(delivery[0], ped=delivery[1])
+        cad.add_case(CASE)
+        consent(cad, "C", "D", "M")
+        cad.genotypes("K1")
+        cad.build_cohort("learn", "GRCh38", "care")
+    finally:
+        os.umask(before)
+    modes = {p.relative_to(cad.path).as_posix(): stat.S_IMODE(p.stat().st_mode) for p in cad.path.rglob("*") if "runs" not in p.parts}
+    assert modes["audit.key"] == 0o640 and stat.S_IMODE(cad.path.stat().st_mode) == 0o2770
+    for name, mode in modes.items():
+        assert mode & 0o007 == 0, name
+        if name != "audit.key":
+            assert mode & 0o060 == 0o060, name
+    assert cad.health() == [] and CAD.open(cad.path).group == team
+
+
+@pytest.mark.parametrize(("name", "mode", "level", "words"), [
+    ("", 0o2775, "error", "store folder"), ("audit.key", 0o644, "error", "audit.key"), ("catalogue.sqlite", 0o600, "warning", "not open"),
+    ("analyses", 0o2750, "warning", "not open"), ("cohorts", 0o770, "warning", "not open"), ("store.json", 0o666, "error", "store.json")])
+def test_the_doctor_sees_what_a_shared_store_should_not_be(tmp_path: Path, team: str, name: str, mode: int, level: str, words: str) -> None:
+    cad = CAD.init(tmp_path / "team", care=True, group=team)
+    assert cad.health() == []
+    (cad.path / name).chmod(mode)
+    assert any(f.level == level and words in f.what and "chmod" in f.fix for f in cad.health())
+
+
+def test_a_group_that_does_not_exist_makes_no_store(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no Unix group"):
+        CAD.init(tmp_path / "s", group="no-group-of-that-name")
+    assert content(tmp_path) == []
+
+
+AS_ANOTHER = """
+import os, sys
+from genomics_nb.store.audit import asking_user
+from genomics_nb.store.cad import CAD
+CAD.open(sys.argv[1]).genotypes("K1")  # everything is imported now: the other user may not be able to read this Python
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[3]))
+try:
+    CAD.open(sys.argv[1]).genotypes("K1")
+except Exception as error:
+    print(type(error).__name__, asking_user())
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_another_member_of_the_group_comes_in_under_their_own_name(tmp_path: Path, delivery: tuple[Path, Path]) -> None:
+    member = pwd.getpwnam("daemon")
+    team = grp.getgrgid(member.pw_gid).gr_name
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    cad = CAD.init(tmp_path / "team", group=team)
+    cad.ingest(delivery[0], ped=delivery[1])
+    cad.add_case(CASE)
+    consent(cad, "C", "D", "M")
+    command = [sys.executable, "-c", AS_ANOTHER, str(cad.path), str(member.pw_gid), str(member.pw_uid)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["RoleError", "daemon"], done.stderr[-2000:]
+    assert last_decision(cad).actor == "daemon" and not last_decision(cad).allowed
+    cad.grant_role("daemon", "clinician")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "", done.stderr[-2000:]
+    assert last_decision(cad).actor == "daemon" and last_decision(cad).allowed
+    assert cad.verify_audit() == [] and cad.health() == []
+    cad.genotypes("K1")
+
+
 # --- what it looks like ----------------------------------------------------------------------------------------------
 
 
@@ -439,6 +669,35 @@ def test_displays_escape_what_they_show(cad: CAD) -> None:
     cad.add_case({**CASE, "case": "K2", "indication": "<script>alert(1)</script>"})
     assert "<script>" not in cad_html(cad) + cad.case("K2")._repr_html_()
     assert "K1" in cad_html(cad) and "<svg" in cad.case("K1")._repr_html_()
+
+
+def test_the_display_shows_cases_consents_cohorts_quarantine_and_health(cad: CAD) -> None:
+    consent(cad, "C", "D", "M")
+    cad.build_cohort("learn", "GRCh38", "care")
+    with cad.catalogue.write() as connection:
+        connection.execute(tab.deliveries.insert().values(
+            delivery="D-1", received=tab.utc_now(), received_by="u", platform="<b>lab</b>", file_hash="0", state="quarantined", findings="[]"))
+    (cad.path / "audit.key").chmod(0o644)
+    page = cad_html(cad)
+    for words in ("Cases", "K1", "Consents today", "incidental_findings", "Cohorts", "learn", "in quarantine", "D-1", "Analyses", "chmod"):
+        assert words in page, words
+    (analysis,) = cad.analyses()["analysis"]
+    assert f"href='#analysis-{analysis}'" in page and f"id='analysis-{analysis}'" in page and "<b>lab</b>" not in page
+
+
+def test_the_table_of_cases_links_persons_and_analyses(cad: CAD) -> None:
+    row = cad.cases().iloc[0]
+    assert row["persons"] == ["C", "D", "M"] and row["analyses"] == list(cad.analyses()["analysis"])
+
+
+def test_a_served_dataset_explains_itself(cad: CAD) -> None:
+    consent(cad, "C", "M")
+    ds = cad.genotypes("K1")
+    said = ds.attrs["comment"]
+    for words in ("case K1", "for care", "2 people", "Left out: D: no care consent is recorded", "Withheld variants: 1",
+                  "variant_AC", f"Decision {ds.attrs['decision']}"):
+        assert words in said, words
+    assert "comment" in repr(ds) and "\n" not in said
 
 
 def test_the_synthetic_store_can_be_made_twice(tmp_path: Path) -> None:
