@@ -31,7 +31,8 @@ from .gate import serve_case
 from .phenopacket import CaseFile, as_case_file, get_document, phenopacket_of, put_case_file
 from .registry import AnalysisRow, family_members, get_analyses, get_case, log_event
 from .roles import authorise, change_role, check_role, held, role_entries
-from .shelf import Shelf, cohort_findings, is_cohort, serve_cohort
+from .erasure import erase_person, erasure_findings
+from .shelf import Shelf, cohort_findings, erase_from_cohorts, is_cohort, serve_cohort
 from genomics_nb.store.tables import (
     analyses, analysis_samples, cases, cohort_members, cohorts, consents, decisions, deliveries, members, persons, samples,
     utc_now)
@@ -308,6 +309,16 @@ class CAD(Intake, Shelf):
             raise ParameterError(f"{', '.join(of_a_cohort)}: for a cohort, and {case} is none")
         return serve_case(self, case, purpose, intent)
 
+    def erase(self, person: str) -> dict[str, Any]:
+        """Take a person out of everything: cohorts and their tags, analyses, fingerprints, identity; what was done and searched.
+
+        Signed reports and published panels stay. Again is no harm. Raises `RoleError`, `NotFoundError`, `StoreError`."""
+        self.known(person)
+        for action in ("cohort erase", "erase analysis"):
+            authorise(self.log, action, "person", person)
+        from_cohorts = erase_from_cohorts(self, person)
+        return {"cohorts": from_cohorts, **erase_person(self, person).as_dict()}
+
     def audit_head(self) -> AuditHead:
         """The length of the audit log and the hash of its last row."""
         with self.catalogue.read() as connection:
@@ -320,7 +331,7 @@ class CAD(Intake, Shelf):
 
     def health(self, head: AuditHead | None = None) -> list[Finding]:
         """What a person should look at; an empty list when the store is well."""
-        return sorted(health(self, head) + cohort_findings(self), key=lambda finding: finding.level)
+        return sorted(health(self, head) + cohort_findings(self) + erasure_findings(self), key=lambda finding: finding.level)
 
     def _repr_html_(self) -> str:
         return cad_html(self)
