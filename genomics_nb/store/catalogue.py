@@ -7,7 +7,7 @@ __all__ = ['BUSY_SECONDS', 'IDLE_SECONDS', 'WRITE_LOCK', 'DENIED', 'catalogue_ur
            'make_engine', 'explained', 'Catalogue', 'connect', 'schema_version', 'write_ahead', 'create_catalogue',
            'find_catalogue', 'open_catalogue', 'let_use', 'remove_catalogue']
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #c1771c15
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #d578ed57
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from ..core.types import NotFoundError, StoreError
 from .tables import GROWING, SCHEMA_VERSION, metadata, store, utc_now, versions
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #388b9ca3
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #fd063951
 def catalogue_url(
     location: str | Path,  # path of an SQLite file, or a database URL such as postgresql+psycopg://host/name
 ) -> sa.URL:
@@ -37,7 +37,7 @@ def catalogue_url(
                          fix="Write it as postgresql+psycopg://HOST/DATABASE.")
     return url
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #2e471b8b
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #bdd016f7
 BUSY_SECONDS: Final[int] = 60  # how long a writer waits for its turn before it gives up
 IDLE_SECONDS: Final[int] = 300  # how long a transaction may do nothing before PostgreSQL ends it
 WRITE_LOCK: Final[int] = 7_309_939_838_024_216_169  # the advisory lock that all writers of a PostgreSQL catalogue take
@@ -64,7 +64,7 @@ def postgresql_begin(
     if write:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #9f8bdd28
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #e4427127
 def make_engine(
     url: sa.URL,  # of the database
 ) -> sa.Engine:
@@ -90,7 +90,7 @@ def make_engine(
 
     return engine
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #e63e3b11
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #f825e94b
 DENIED: Final[str] = "42501"  # PostgreSQL's code for insufficient privilege
 
 
@@ -108,7 +108,7 @@ def explained(
     return StoreError(f"the catalogue does not answer: {first}",
                       fix="Check the disk and the database, then `genomics-nb doctor --store STORE`.")
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #029268f5
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #53be894b
 @dataclass(frozen=True)
 class Catalogue:
     """A handle on the database. `read()` and `write()` give a connection inside one transaction."""
@@ -144,9 +144,10 @@ def connect(location: str | Path) -> Catalogue:
     try:
         return Catalogue(make_engine(catalogue_url(location)))
     except (ModuleNotFoundError, sa.exc.NoSuchModuleError):
-        raise StoreError("the driver for this catalogue URL is not installed", fix="`pip install 'genomics-nb[postgresql]'`.") from None
+        raise StoreError("the driver for this catalogue URL is not installed",
+                         fix="`pip install 'genomics-nb[postgresql]'`.") from None
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #aff06990
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #2081bcc4
 def schema_version(catalogue: Catalogue) -> int:
     """The version of the tables in the database, or 0 when there are none."""
     with catalogue.read() as connection:
@@ -177,7 +178,7 @@ def create_catalogue(
         connection.execute(store.insert().values(id=1, schema_version=SCHEMA_VERSION, created=utc_now()))
     return catalogue
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #a3669c36
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #c00e4cb9
 def find_catalogue(
     location: str | Path,  # path of an SQLite file, or a database URL
 ) -> Catalogue:
@@ -207,7 +208,7 @@ def open_catalogue(
                          fix="Run `genomics-nb catalogue upgrade --store STORE` when nobody works on it.")
     return catalogue
 
-# %% ../../nbs/library/1_store/16_catalogue.ipynb #d2a4249d
+# %% ../../nbs/library/1_store/16_catalogue.ipynb #8e593e64
 def let_use(
     catalogue: Catalogue,  # on PostgreSQL, opened by its owner
     user: str,  # a role of the server
