@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from genomics_nb.core.types import NotFoundError
 from genomics_nb.store.analysis_erasure import rewrite_group, scan, survey, take_evidence
+from genomics_nb.store.cad import CAD
 from genomics_nb.store.deliveries import read_delivery, take_in
 from genomics_nb.store.erasure import (
     analyses_with, erase_person, erasure_findings, open_erasures, plan_erasure)
@@ -484,7 +485,7 @@ def consistent(store: StoreFolder) -> None:
         assert begun or erasure_findings(store) or array_findings(store)
 
 
-STEPS = [("erasure", "begin", "after"), ("erasure", "divide", "before"), ("analysis_erasure", "rewrite_array", "after"),
+STEPS = [("erasure", "begin_erasure", "after"), ("erasure", "divide", "before"), ("analysis_erasure", "rewrite_array", "after"),
          ("analysis_erasure", "flush_tree", "before"), ("analysis_erasure", "flush_tree", "after"), ("erasure", "divide", "after"),
          ("erasure", "swap", "before"), ("erasure", "swap", "after"), ("erasure", "flush_folder", "after"),
          ("erasure", "delete_group", "after"), ("erasure", "settle", "before"), ("erasure", "finish_facts", "after"),
@@ -557,3 +558,47 @@ def test_two_people_of_a_family_can_be_erased_at_once(store: StoreFolder) -> Non
     with store.catalogue.read() as connection:
         assert [r.samples for r in get_analyses(connection) if r.state != "erased"] == [("KID",)]
     assert len(list(store.analyses_folder.iterdir())) == 1 and erasure_findings(store) == []
+
+
+# --- the facade --------------------------------------------------------------------------------------------------------
+
+
+def test_the_facade_erases_on_both_databases_and_says_so_to_the_family(tmp_path: Path, database: str | Path) -> None:
+    cad = CAD.init(tmp_path / "cad", catalogue_url=database if isinstance(database, str) else None)
+    vcf, ped = tmp_path / "family.vcf", tmp_path / "family.ped"
+    vcf.write_text(family_text(120))
+    ped.write_text(PED)
+    cad.ingest(vcf, ped=ped)
+    cad.add_case({"case": "C1", "family": "FAM", "proband": "KID", "indication": "Epilepsy", "hpo_present": ["HP:0001250"]})
+    for person in PEOPLE:
+        cad.grant(person, "care")
+    before = cad.genotypes("C1").load()
+    done = cad.erase("FATHER")
+    assert done["traces"] == () and cad.health() == [] and cad.verify_audit() == []
+    after = cad.genotypes("C1").load()
+    assert before.sample_id.values.tolist() == ["KID", "FATHER", "MOTHER"] and after.sample_id.values.tolist() == ["KID", "MOTHER"]
+    assert list(after.attrs["erased"]) == ["FATHER"] and f"event {done['event']} on" in after.attrs["erased"]["FATHER"]
+    assert after.attrs["not_sequenced"] == ["FATHER"]
+    kept = np.flatnonzero((before.call_genotype.values[:, [0, 2]] > 0).any(axis=(1, 2)))
+    assert np.array_equal(before.call_genotype.values[kept][:, [0, 2]], after.call_genotype.values)
+    with pytest.raises(ErasedError, match="this content was erased"):
+        cad.ingest(vcf, ped=ped)
+
+
+def test_an_interruption_before_the_cohorts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genomics_nb.store import cad as facade
+
+    cad = CAD.init(tmp_path / "cad")
+    (tmp_path / "family.vcf").write_text(family_text(40))
+    (tmp_path / "family.ped").write_text(PED)
+    cad.ingest(tmp_path / "family.vcf", ped=tmp_path / "family.ped")
+
+    def away(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(facade, "erase_from_cohorts", away)
+        with pytest.raises(KeyboardInterrupt):
+            cad.erase("FATHER")
+    assert ["erasure of FATHER" in f.what for f in cad.health()] == [True]
+    assert cad.erase("FATHER")["traces"] == () and cad.health() == []

@@ -31,7 +31,7 @@ from .gate import serve_case
 from .phenopacket import CaseFile, as_case_file, get_document, phenopacket_of, put_case_file
 from .registry import AnalysisRow, family_members, get_analyses, get_case, log_event
 from .roles import authorise, change_role, check_role, held, role_entries
-from .erasure import erase_person, erasure_findings
+from .erasure import begin_erasure, erase_person, erasure_findings
 from .shelf import Shelf, cohort_findings, erase_from_cohorts, is_cohort, serve_cohort
 from genomics_nb.store.tables import (
     analyses, analysis_samples, cases, cohort_members, cohorts, consents, decisions, deliveries, members, persons, samples,
@@ -316,6 +316,7 @@ class CAD(Intake, Shelf):
         self.known(person)
         for action in ("cohort erase", "erase analysis"):
             authorise(self.log, action, "person", person)
+        begin_erasure(self, person)  # an interruption of any step is named by doctor from here on
         from_cohorts = erase_from_cohorts(self, person)
         return {"cohorts": from_cohorts, **erase_person(self, person).as_dict()}
 
