@@ -24,14 +24,14 @@ from hypothesis import strategies as st
 from genomics_nb.core.types import NotFoundError
 from genomics_nb.store.analysis_erasure import rewrite_group, scan, survey, take_evidence
 from genomics_nb.store.cad import CAD
-from genomics_nb.store.deliveries import read_delivery, take_in
+from genomics_nb.store.deliveries import Check, conclude, decide_delivery, read_delivery, receipts, take_in
 from genomics_nb.store.erasure import (
     analyses_with, erase_person, erasure_findings, open_erasures, plan_erasure)
 from genomics_nb.store.fingerprint import Area
 from genomics_nb.store.folder import StoreFolder, array_findings
 from genomics_nb.store.ingest import ingest
 from genomics_nb.store.phenopacket import case_from_phenopacket, get_document, put_case_file
-from genomics_nb.store.registry import ErasedError, case_analysis, erased_people, find_analysis, get_analyses, get_case
+from genomics_nb.store.registry import ErasedError, case_analysis, erased_people, find_analysis, get_analyses, get_case, refuse_erased
 from genomics_nb.store.schema import open_vcz
 from genomics_nb.store.serving import serve
 from genomics_nb.store.tables import identities
@@ -431,15 +431,32 @@ def test_unsigned_runs_go_and_what_was_signed_or_published_stays_to_the_byte(sto
     assert not gone.exists() and {p: fingerprint(p) for p in kept} == kept
 
 
-def test_quarantined_analyses_are_rewritten_and_stay_quarantined(store: StoreFolder) -> None:
-    from genomics_nb.store.tables import analyses
-
-    old = deliver(store, family_text(100))
-    with store.catalogue.write() as connection:
-        connection.execute(analyses.update().values(state="quarantined"))
+def test_a_delivery_in_quarantine_is_rewritten_and_then_released(store: StoreFolder) -> None:
+    text = family_text(100)
+    vcf, ped = store.path.parent / "family.vcf", store.path.parent / "family.ped"
+    vcf.write_text(text)
+    ped.write_text(PED)
+    found = read_delivery(vcf, ped, None, None, None, False)
+    old = take_in(store, found, file_hash="f" * 64).id
+    with store.catalogue.read() as connection:
+        (receipt,) = receipts(connection, analysis=old)
+    conclude(store, receipt, [Check("sex", "failed", "KID: female by genotype")])
     result = erase_person(store, "FATHER")
     with store.catalogue.read() as connection:
         assert find_analysis(connection, result.rewritten[old]).state == "quarantined"
+    decide_delivery(store, receipt.delivery, True, "the sex was corrected")
+    with store.catalogue.read() as connection:
+        assert find_analysis(connection, result.rewritten[old]).state == "in use"
+        assert {r.analysis: r.state for r in get_analyses(connection)}[old] == "erased"
+        with pytest.raises(ErasedError):
+            refuse_erased(connection, "another mapping of the same file", "f" * 64)
+
+
+def test_what_a_refused_delivery_left_on_the_disk_goes_too(store: StoreFolder) -> None:
+    old = deliver(store, family_text(100))
+    shutil.copytree(group(store, old), store.analyses_folder / f".refused-{old}.vcz")
+    assert erase_person(store, "FATHER").traces == ()
+    assert len(list(store.analyses_folder.iterdir())) == 1
 
 
 # --- faults ------------------------------------------------------------------------------------------------------------

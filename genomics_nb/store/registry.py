@@ -175,7 +175,8 @@ def refuse_erased(
     by_file = sa.select(deliveries.c.analysis).where(deliveries.c.file_hash == file_hash, deliveries.c.analysis.is_not(None))
     same = analyses.c.content_hash == content_hash
     chosen = sa.select(analyses.c.erased_event).where(
-        analyses.c.state == "erased", same if file_hash is None else sa.or_(same, analyses.c.analysis.in_(by_file)))
+        analyses.c.state == "erased", same if file_hash is None else sa.or_(
+            same, analyses.c.analysis.in_(by_file), analyses.c.replaced_by.in_(by_file)))
     event = connection.scalar(chosen.order_by(analyses.c.erased_event.desc()).limit(1))
     if event is not None:
         raise ErasedError(f"this content was erased ({erasure_named(connection, event)})",
