@@ -20,7 +20,7 @@ from ..core.types import InputError
 # %% auto #0
 __all__ = ['DIPLOID', 'X_NONPAR', 'Y_NONPAR', 'MITO', 'UNKNOWN', 'MALE', 'FEMALE', 'COPIES', 'GENOTYPE_BITS', 'ALLELE_BITS',
            'HASHED', 'INLINE', 'WIDTH', 'Genome', 'region_steps', 'region_at', 'trim', 'left_align', 'allele_code',
-           'allele_text', 'Encoded', 'encode', 'keys_of', 'position_of', 'first_word', 'alleles_of']
+           'allele_text', 'Encoded', 'encode', 'keys_of', 'position_of', 'first_word', 'alleles_of', 'distinct']
 
 # %% ../../nbs/library/1_store/30_alleles.ipynb #2a13da78
 @dataclass(frozen=True)
@@ -270,3 +270,11 @@ def alleles_of(
         ref, alt = allele_text(code) if code < HASHED else texts[key & ~63].split(" ")
         pairs.append((ref, alt))
     return pairs
+
+# %% ../../nbs/library/1_store/30_alleles.ipynb #5d1f0e02
+def distinct(
+    values: NDArray[Any],  # (n,)
+) -> NDArray[Any]:
+    """The values sorted, each once."""
+    ordered = np.sort(values, kind="stable")
+    return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered

@@ -14,8 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .alleles import (
-    COPIES, DIPLOID, FEMALE, GENOTYPE_BITS, Y_NONPAR, Encoded, Genome, encode, keys_of, position_of, region_at)
+from genomics_nb.store.alleles import (
+    COPIES, DIPLOID, FEMALE, GENOTYPE_BITS, Y_NONPAR, Encoded, Genome, distinct, encode, keys_of, position_of,
+    region_at)
 
 # %% auto #0
 __all__ = ['MISSING', 'ABSENT', 'FIRST', 'SECOND', 'PHASED', 'CARRIER', 'PARTIAL', 'UNCALLED', 'LONE', 'NOWHERE', 'HOLE',
@@ -108,7 +109,7 @@ def exceptions(
     state = np.concatenate([np.broadcast_to(np.asarray(v, np.int8), np.shape(s)) for s, _, v in layers])
     near = [edge[np.searchsorted(edge, start.min()):np.searchsorted(edge, end.max() + 1)]
             for edge in (base.start.astype(np.int64), base.end.astype(np.int64) + 1)]
-    cuts = np.unique(np.concatenate([start, end + 1, *near]))
+    cuts = distinct(np.concatenate([start, end + 1, *near]))
     painted = np.full(len(cuts), AS_BASE, np.int8)
     _paint(cuts, start, end, state, painted)
     differs = (painted != AS_BASE) & (painted != base.contains(cuts))

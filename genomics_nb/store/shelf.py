@@ -97,6 +97,7 @@ def serve_cohort(
     where: Any = None,  # a function from the frequencies' dataset to a boolean array of its variants
 ) -> xr.Dataset:
     """The genotypes of a cohort, lazy: (variants, samples, ploidy). Raises as `see`, and `NotFoundError` for a person who is not seen."""
+    from genomics_nb.store.alleles import distinct
     from genomics_nb.store.matrix import carried_keys, frequencies, genotypes, keys_of_person
 
     seen = see(store, name, purpose, intent, at, region)
@@ -108,7 +109,7 @@ def serve_cohort(
         found = frequencies(seen.view, seen.groups, *seen.span, seen.attrs)
         keys = found["variant_key"].values[check_mask(where(found), found)]
     elif people is not None:
-        keys = np.unique(np.concatenate([keys_of_person(seen.view, slots[p], *seen.span) for p in people] or [np.empty(0, np.uint64)]))
+        keys = distinct(np.concatenate([keys_of_person(seen.view, slots[p], *seen.span) for p in people] or [np.empty(0, np.uint64)]))
     else:
         keys = carried_keys(seen.view, *seen.span)
     chosen = {slots[p]: p for p in people} if people is not None else seen.people
