@@ -316,3 +316,27 @@ def test_a_killed_erasure_is_ended_by_the_next(embedded: CAD) -> None:
     assert len(tags) == 2 and not {"v1", "v2"} & set(tags)
     for at in (None, *tags):
         assert ac(embedded.frequencies("c", purpose="research", at=at))[1500] == (39, 78)
+
+
+def test_a_database_that_goes_away_after_the_arrays_were_written_loses_nobody(postgresql, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import genomics_nb.store.cohort as arrays
+
+    cad = prepared(tmp_path / "store", tmp_path / "vcf", postgresql.new_database())
+    fill(cad, tmp_path / "vcf", 1, 50)
+    add = arrays.add
+
+    def add_and_lose(*arguments):
+        done = add(*arguments)
+        postgresql.stop("immediate")
+        return done
+
+    monkeypatch.setattr(arrays, "add", add_and_lose)
+    try:
+        with pytest.raises(StoreError, match="does not answer"):
+            cad.add_to_cohort("c", ["patient-50"])
+    finally:
+        postgresql.start()
+    monkeypatch.undo()
+    assert ac(cad.frequencies("c", purpose="research"))[1500] == (4, 8)  # in the arrays, and not yet served
+    assert cad.add_to_cohort("c", ["patient-50"]).told and ac(cad.frequencies("c", purpose="research"))[1500] == (5, 10)
+    assert cad.check_cohort("c") == [] and cad.verify_audit() == []
