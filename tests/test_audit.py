@@ -326,3 +326,17 @@ def test_a_key_shared_by_a_group_is_read_by_the_group_and_nobody_else(log: aud.A
     (tmp_path / "audit.key").chmod(0o644)
     with pytest.raises(StoreError, match="other users"):
         aud.verify_audit(shared)
+
+
+@pytest.mark.parametrize("sql", [
+    "UPDATE persons SET adult_on = '2001-01-01' WHERE person = 'KID'", "UPDATE persons SET adult_on = NULL WHERE person = 'KID'",
+    "UPDATE persons SET adult_on = '2040-01-01' WHERE person = 'A'"])
+def test_a_day_of_majority_changed_behind_the_log_is_found(either: aud.AuditLog, sql: str) -> None:
+    with either.transaction() as work:
+        reg.ensure_persons(work.connection, ["KID", "A"])
+    for day in (dt.date(2029, 1, 1), dt.date(2030, 1, 1)):
+        con.record_majority(either, "KID", day)
+    con.record_majority(either, "A", None)
+    assert aud.verify_audit(either) == []
+    unlocked(either, sql)
+    assert any("day of majority" in fault for fault in aud.verify_audit(either))

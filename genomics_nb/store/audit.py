@@ -6,9 +6,9 @@
 __all__ = ['FIRST', 'FACTS', 'STEP', 'MOST_FAULTS', 'asking_user', 'actor_of', 'AuditHead', 'canonical', 'keyed_hash',
            'create_key', 'read_key', 'replace_file', 'statement_content', 'guardian_content', 'role_content',
            'decision_content', 'Fact', 'AuditLog', 'last_head', 'AuditTransaction', 'chain_faults', 'logged_facts',
-           'stored_facts', 'fact_faults', 'verify_audit']
+           'stored_facts', 'fact_faults', 'majority_faults', 'verify_audit']
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #0248f255
+# %% ../../nbs/library/1_store/20_audit.ipynb #91064525
 import fcntl
 import hashlib
 import hmac
@@ -27,9 +27,9 @@ import sqlalchemy as sa
 
 from ..core.types import ParameterError, StoreError
 from .catalogue import Catalogue
-from .tables import audit, consents, decisions, guardians, roles, utc_now
+from .tables import audit, consents, decisions, guardians, persons, roles, utc_now
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #13e3f1cd
+# %% ../../nbs/library/1_store/20_audit.ipynb #12e596c3
 def asking_user() -> str:
     """The name of the user who owns this process, or `uid:<number>` when the system has no name for it."""
     try:
@@ -46,7 +46,7 @@ def actor_of(
         return str(connection.scalar(sa.text("SELECT session_user")))
     return asking_user()
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #c90579f7
+# %% ../../nbs/library/1_store/20_audit.ipynb #8f63327d
 FIRST: Final[str] = "0" * 64  # what the first row calls its previous row
 
 
@@ -86,7 +86,7 @@ def keyed_hash(
     """HMAC-SHA-256 of the parts, written as JSON so that no two lists of parts look alike."""
     return hmac.new(key, canonical(parts).encode(), hashlib.sha256).hexdigest()
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #69b46fe1
+# %% ../../nbs/library/1_store/20_audit.ipynb #7220b819
 def create_key(
     path: Path,  # of the key file; it must not exist
 ) -> None:
@@ -132,7 +132,7 @@ def replace_file(
         os.fsync(descriptor)
     os.replace(beside, path)
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #b9eac065
+# %% ../../nbs/library/1_store/20_audit.ipynb #b4973099
 def statement_content(
     row: Any,  # of the table consents
 ) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def decision_content(
             "reason": row.reason, "analysis": row.analysis,
             "served": json.loads(row.served), "left_out": json.loads(row.left_out)}
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #b7b27c2e
+# %% ../../nbs/library/1_store/20_audit.ipynb #ed9992fe
 @dataclass(frozen=True)
 class Fact:
     """A kind of fact that the log repeats. Its audit rows are of that kind, and name the number of the fact under it."""
@@ -187,7 +187,7 @@ FACTS: Final[dict[str, Fact]] = {
     "decision": Fact(decisions, decisions.c.decision, decisions.c.actor, decision_content),
 }
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #ad893748
+# %% ../../nbs/library/1_store/20_audit.ipynb #dad82bb1
 @dataclass(frozen=True)
 class AuditLog:
     """The log of one store: the table `audit` of its catalogue, and three files in `folder`."""
@@ -248,7 +248,7 @@ class AuditLog:
                 yield work
             self.write_head(work.head, key)
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #758f7f40
+# %% ../../nbs/library/1_store/20_audit.ipynb #5d2fb79a
 def last_head(
     connection: sa.Connection,
 ) -> AuditHead:
@@ -294,7 +294,7 @@ class AuditTransaction:
         self.append(kind, fact.content(row))
         return row
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #deef1e1f
+# %% ../../nbs/library/1_store/20_audit.ipynb #b2c353cd
 def chain_faults(
     rows: Iterable[sa.Row[Any]],  # of the table audit, in the order of `sequence`
     key: bytes,
@@ -320,7 +320,7 @@ def chain_faults(
     if due:
         yield f"the tail was cut: the log had {max(due)} rows and has {number}"
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #cea90c78
+# %% ../../nbs/library/1_store/20_audit.ipynb #fd8543e5
 STEP: Final[dict[str, Any]] = {"yield_per": 1000}  # rows that are in memory at a time
 
 
@@ -366,7 +366,26 @@ def fact_faults(
                     yield f"{kind} {there[0]} was changed after it was logged"
                 said, there = next(logged, None), next(stored, None)
 
-# %% ../../nbs/library/1_store/20_audit.ipynb #05d4d4f2
+# %% ../../nbs/library/1_store/20_audit.ipynb #9d8f6525
+def majority_faults(
+    connection: sa.Connection,
+) -> Iterator[str]:
+    """Days of majority that are not the last that was logged."""
+    logged: dict[str, str | None] = {}  # as many as there are minors
+    for row in connection.execute(sa.select(audit.c.content).where(audit.c.kind == "majority").order_by(audit.c.sequence)):
+        try:
+            said = json.loads(row.content)
+            logged[said["person"]] = said["adult_on"]
+        except (ValueError, KeyError, TypeError):
+            continue  # a changed row: the chain says so
+    for row in connection.execute(sa.select(persons.c.person, persons.c.adult_on).where(persons.c.adult_on.is_not(None))):
+        if logged.pop(row.person, None) != row.adult_on.isoformat():
+            yield f"the day of majority of {row.person} was changed behind the log"
+    for person, day in logged.items():
+        if day is not None:
+            yield f"the day of majority of {person} was removed behind the log"
+
+# %% ../../nbs/library/1_store/20_audit.ipynb #04610261
 MOST_FAULTS: Final[int] = 100  # that one verification names
 
 
@@ -384,6 +403,7 @@ def verify_audit(
         rows = connection.execute(sa.select(audit).order_by(audit.c.sequence), execution_options=STEP)
         yield from chain_faults(rows, key, [h for h in (recorded, head) if h is not None])
         yield from fact_faults(connection)
+        yield from majority_faults(connection)
 
     with log.locked(), log.catalogue.read() as connection:
         found = list(islice(faults(), MOST_FAULTS + 1))
