@@ -6,7 +6,7 @@
 __all__ = ['DISEASE', 'DAY', 'NAME', 'TERMS', 'BY_NAME', 'COVERS', 'Term', 'Use', 'read_use', 'read_uses', 'read_intent',
            'covered', 'broken', 'allows', 'narrowing']
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #08757814
+# %% ../../nbs/library/1_store/23_uses.ipynb #612fd0aa
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ from typing import Final
 from ..core.types import ParameterError, shown
 from .consent import Answer
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #91e7b3e7
+# %% ../../nbs/library/1_store/23_uses.ipynb #d2dbd158
 @dataclass(frozen=True)
 class Term:
     """One term of the Data Use Ontology."""
@@ -59,7 +59,7 @@ TERMS: Final[tuple[Term, ...]] = (
 )
 BY_NAME: Final[dict[str, Term]] = {name: term for term in TERMS for name in (term.id, term.short)}
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #66ffad53
+# %% ../../nbs/library/1_store/23_uses.ipynb #3b1a1d95
 @dataclass(frozen=True)
 class Use:
     """A term with its value, as a consent allows it or a project intends it."""
@@ -92,7 +92,7 @@ def read_use(
             raise ParameterError(f"{term.short}={value}: there is no such day") from None
     return Use(term.short, value)
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #afcf0ede
+# %% ../../nbs/library/1_store/23_uses.ipynb #72a1a6d1
 def read_uses(
     codes: Iterable[str],  # of a consent
 ) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def read_intent(
                              fix="Give GRU, HMB, DS=DISEASE, POA or MDS, and what the project promises, such as NPU or IRB.")
     return uses
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #6862dde0
+# %% ../../nbs/library/1_store/23_uses.ipynb #f243a486
 COVERS: Final[dict[str, tuple[str, ...]]] = {  # permission: the intentions that it covers; DS is looked at with its disease
     "NRES": ("NRES", "GRU", "HMB", "DS", "POA", "MDS"),
     "GRU": ("GRU", "HMB", "DS", "POA", "MDS"),
@@ -137,7 +137,7 @@ def covered(
                 return True
     return False
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #7358a9e4
+# %% ../../nbs/library/1_store/23_uses.ipynb #c9e37c86
 def broken(
     limit: Use,  # a modifier or condition of the consent
     intended: Sequence[Use],
@@ -163,7 +163,7 @@ def broken(
     term = BY_NAME[limit.short]
     return limit.value.casefold() not in values if term.value else limit.short not in shorts
 
-# %% ../../nbs/library/1_store/23_uses.ipynb #5d098327
+# %% ../../nbs/library/1_store/23_uses.ipynb #94933c17
 def allows(
     codes: Sequence[str],  # of the consent; none: GRU
     intended: Sequence[Use] | None,  # of the project; None: it did not say
@@ -193,10 +193,15 @@ def narrowing(
 ) -> Callable[[Answer], Answer]:
     """What `decide_family` asks of each yes to research: the same answer, or a no for the use."""
 
+    known: dict[tuple[str, ...], tuple[bool, str]] = {}  # thousands of people sign few forms
+
     def narrow(answer: Answer) -> Answer:
         if not answer.allowed or answer.statement is None:
             return answer
-        yes, why = allows(answer.statement.uses, intended, on, actor)
+        codes = answer.statement.uses
+        if codes not in known:
+            known[codes] = allows(codes, intended, on, actor)
+        yes, why = known[codes]
         return Answer(yes, f"{answer.reason}; it {why}", answer.statement)
 
     return narrow
