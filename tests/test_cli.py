@@ -16,8 +16,8 @@ from genomics_nb.core.types import InputError
 from genomics_nb.delivery import cli
 
 PROGRAM = str(Path(sys.executable).with_name("genomics-nb"))
-COMMANDS = ["", "init", "ingest", "case", "case add", "case list", "case show", "consent", "consent grant", "consent withdraw",
-            "consent show", "audit", "audit verify", "audit head", "run", "report", "demo", "doctor"]
+COMMANDS = ["", "init", "ingest", "delivery", "delivery list", "delivery show", "delivery release", "delivery refuse", "case",
+            "case add", "case list", "case show", "consent", "consent grant", "consent withdraw", "consent show", "audit", "audit verify", "audit head", "run", "report", "demo", "doctor"]
 VCF = ("##fileformat=VCFv4.3\n##contig=<ID=chr1,length=248956422>\n##FORMAT=<ID=GT,Number=1,Type=String,Description=\"g\">\n"
        "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tC\tD\tM\nchr1\t100\t.\tA\tG\t.\tPASS\t.\tGT\t0/1\t0/0\t0/1\n")
 PED = "F1\tC\tD\tM\t2\t2\nF1\tD\t0\t0\t1\t1\nF1\tM\t0\t0\t2\t1\n"
@@ -76,7 +76,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     text = good(*command.split(), "--help", how=started)
-    group = command in {"", "case", "consent", "audit"}
+    group = command in {"", "delivery", "case", "consent", "audit"}
     assert "Usage: genomics-nb" in text and (group or "Example: genomics-nb " + command in " ".join(text.split()))
     assert group or "--json" in text
 

@@ -6,7 +6,7 @@
 __all__ = ['PAIR_COUNTS', 'ENOUGH', 'NOWHERE', 'MAGIC', 'HEAD', 'BLOCK', 'count_pair_plain', 'count_pairs', 'known_at',
            'kinship_and_error', 'encoded', 'decoded', 'Area', 'chosen_samples', 'Match', 'matches_of', 'compare']
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #cbae9efc
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #8eda71a4
 import json
 import os
 import struct
@@ -27,7 +27,7 @@ from .markers import HOM, PANEL_BITS, REFERENCE, UNKNOWN, Callable, Fingerprint,
 
 _CACHE: Final = __name__ != "__main__"
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #0b76d8ef
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #dfd33921
 PAIR_COUNTS: Final = ("ibs0", "hethet", "het1hom2", "hom1het2", "shared", "equal")
 ENOUGH: Final = 4096
 
@@ -71,7 +71,7 @@ def _one_pair(a, b, a_known, panel, start, end, bucket, out):  # type: ignore[no
         elif x != y:
             out[0] += 1
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #29e8764a
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #886f68f8
 def count_pair_plain(
     a: dict[int, int],  # position to what the first sample carries: 0-7 or UNKNOWN
     b: dict[int, int],
@@ -95,7 +95,7 @@ def count_pair_plain(
             out[{("het", "het"): "hethet", ("het", "hom"): "het1hom2", ("hom", "het"): "hom1het2"}[kinds]] += 1
     return list(out.values())
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #ce17c297
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #4b4edd3a
 @njit(cache=_CACHE, nogil=True)
 def _all_pairs(a, a_offsets, b, b_offsets, a_known, panel, start, end, bucket, out):  # type: ignore[no-untyped-def]
     """Counts of every sample of one fingerprint with every sample of another."""
@@ -128,7 +128,7 @@ def known_at(
     where = b_callable or NOWHERE
     return silent_reference(a.entries, a.panel, where.start, where.end, where.bucket)
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #38e45c83
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #15696110
 def kinship_and_error(
     counts: NDArray[np.integer],  # (..., 6) PAIR_COUNTS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
@@ -143,18 +143,27 @@ def kinship_and_error(
     nothing = informative == 0
     return np.where(nothing, np.nan, kinship), np.where(nothing, np.nan, error), informative
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #a701fcfc
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #aa561c85
 MAGIC: Final = b"GNBFP1\0\0"
 HEAD: Final = struct.Struct("<8sII")  # magic, length of the header, checksum of header and entries
 
 
-def _write(path: Path, data: bytes) -> None:
-    """A private file, whole or not at all. Raises `StoreError`."""
+def _modes(folder: Path) -> tuple[int, int]:
+    """Modes of files and folders: the owner's alone, or the group's too where the store is shared with one."""
+    return (0o660, 0o770) if folder.parent.stat().st_mode & 0o020 else (0o600, 0o700)
+
+
+def _write(path: Path, folder: Path, data: bytes) -> None:
+    """A private file somewhere below the area's folder, whole or not at all. Raises `StoreError`."""
     beside = path.with_name(f".{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
-        for place in (path.parent.parent, path.parent) if path.parent.name == "callable" else (path.parent,):
-            place.mkdir(mode=0o700, exist_ok=True)
+        mode, folder_mode = _modes(folder)
+        for place in (folder, path.parent):
+            if not place.exists():
+                place.mkdir(exist_ok=True)
+                place.chmod(folder_mode)
         with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -165,7 +174,7 @@ def _write(path: Path, data: bytes) -> None:
     finally:
         beside.unlink(missing_ok=True)
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #ffa46073
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #fa00cbc2
 BLOCK: Final = 1 << 14  # entries under one checksum
 
 
@@ -196,7 +205,7 @@ def decoded(data: bytes, blocks: int | None = None) -> Fingerprint:
     names = tuple(facts["samples"])
     return Fingerprint(facts["build"], names, np.minimum(offsets, size), entries, facts["callable"], facts["panel"])
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #3fa3d012
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #1b3cf37e
 @dataclass(frozen=True)
 class Area:
     """The fingerprints of a store."""
@@ -210,8 +219,8 @@ class Area:
     def put(self, analysis: str, prints: Fingerprint, where: Callable | None) -> None:
         """Write the fingerprints of an analysis, in place of earlier ones."""
         if where is not None and not self._stretches(where.id).exists():
-            _write(self._stretches(where.id), where.start.tobytes() + where.end.tobytes())
-        _write(self.path(analysis), encoded(prints))
+            _write(self._stretches(where.id), self.folder, where.start.tobytes() + where.end.tobytes())
+        _write(self.path(analysis), self.folder, encoded(prints))
 
     def get(self, analysis: str, up_to: int | None = None) -> Fingerprint | None:
         """The fingerprints of an analysis; None where there are none. Raises `StoreError` for a damaged file.
@@ -276,7 +285,7 @@ class Area:
             if path.stem not in named:
                 path.unlink(missing_ok=True)
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #4401e00e
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #970f7fd1
 def chosen_samples(prints: Fingerprint, kept: Sequence[int]) -> Fingerprint:
     """The fingerprints of some samples."""
     each = [prints.of(i) for i in kept]
@@ -319,7 +328,7 @@ def matches_of(prints: Fingerprint, analysis: str, old: Fingerprint, counts: NDA
                            int(informative[s, t]), n[0], n[1], n[4], n[5]))
     return found
 
-# %% ../../nbs/library/1_store/28_fingerprint.ipynb #92b19216
+# %% ../../nbs/library/1_store/28_fingerprint.ipynb #fdaa3795
 def compare(
     area: Area,
     prints: Fingerprint,  # of the new samples
