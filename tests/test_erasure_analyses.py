@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genomics_nb.core.types import NotFoundError
+from genomics_nb.delivery import cli
 from genomics_nb.store.analysis_erasure import rewrite_group, scan, survey, take_evidence
 from genomics_nb.store.cad import CAD
 from genomics_nb.store.deliveries import Check, conclude, decide_delivery, read_delivery, receipts, take_in
@@ -619,3 +620,30 @@ def test_an_interruption_before_the_cohorts_is_named(tmp_path: Path, monkeypatch
             cad.erase("FATHER")
     assert ["erasure of FATHER" in f.what for f in cad.health()] == [True]
     assert cad.erase("FATHER")["traces"] == () and cad.health() == []
+
+
+def test_the_command_line_looks_first_and_asks_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    def typed(*words: str, said: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        code = cli.run_command(words)
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    store = str(tmp_path / "store")
+    (tmp_path / "family.vcf").write_text(family_text(60))
+    (tmp_path / "family.ped").write_text(PED)
+    assert typed("init", store)[0] == 0
+    CAD.open(store).ingest(tmp_path / "family.vcf", ped=tmp_path / "family.ped")
+    before = fingerprint(Path(store) / "analyses")
+    code, said, error = typed("erase", "FATHER", "--plan", "--store", store, "--json")
+    assert code == 0 and len(json.loads(said)["rewrite"]) == 1 and error == ""
+    code, _, error = typed("erase", "FATHERR", "--yes", "--store", store)
+    assert code == 2 and "no person FATHERR" in error
+    code, _, error = typed("erase", "FATHER", "--store", store, said="FATHR\n")
+    assert code == 2 and "the pseudonyms differ" in error
+    assert fingerprint(Path(store) / "analyses") == before
+    code, said, error = typed("erase", "FATHER", "--yes", "--store", store)
+    assert code == 0 and "FATHER is erased, event " in said and "1 rewritten" in said and "trace" not in said
+    assert typed("doctor", "--store", store)[0] == 0

@@ -6,7 +6,7 @@
 __all__ = ['app', 'cohort_app', 'Name', 'Reference', 'SHOWN', 'Yes', 'tell', 'cohort_build', 'cohort_add', 'cohort_remove',
            'cohort_tag', 'cohort_list', 'cohort_check', 'cohort_compact', 'sure', 'cohort_erase', 'erase']
 
-# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #f3686d94
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #efdf652c
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ app.add_typer(cohort_app, name="cohort")
 Name = Annotated[str, typer.Argument(help="Name of the cohort.")]
 Reference = Annotated[Path | None, typer.Option(help="FASTA with an index: indels are left-aligned with it.", show_default=False)]
 
-# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #71ff1c14
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #9ef6d3bf
 SHOWN = 10  # people who are named in the answer to a person; a machine gets all
 
 
@@ -31,23 +31,26 @@ def tell(
     done: str,  # such as "added"
 ) -> None:
     """Answer for a change of a cohort."""
-    lines = [f"{change.cohort}: {len(change.people)} people {done}" + (f", snapshot {change.snapshot}" if change.snapshot else "")]
+    snapshot = f", snapshot {change.snapshot}" if change.snapshot else ""
+    lines = [f"{change.cohort}: {len(change.people)} people {done}{snapshot}"]
     lines += [f"  note: {text}" for text in change.told]
     reasons: dict[str, list[str]] = {}
     for person, reason in change.left_out.items():
         reasons.setdefault(reason, []).append(person)
     for reason, people in reasons.items():
-        lines.append(f"  left out, {reason}: {', '.join(people[:SHOWN])}{f' and {len(people) - SHOWN} more' if len(people) > SHOWN else ''}")
+        more = f" and {len(people) - SHOWN} more" if len(people) > SHOWN else ""
+        lines.append(f"  left out, {reason}: {', '.join(people[:SHOWN])}{more}")
     answer(change.as_dict(), as_json, *lines)
 
-# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #57823a5a
-@cohort_app.command("build", epilog="Example: genomics-nb cohort build exomes --build GRCh38 --purpose research --store /data/cad")
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #e819da09
+@cohort_app.command(
+    "build", epilog="Example: genomics-nb cohort build exomes --build GRCh38 --purpose research --store /data/cad")
 def cohort_build(
     name: Name,
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")],
     purpose: Annotated[str, typer.Option(help="care, research, quality or training: everybody in it consents to that.")],
     reference: Reference = None,
-    filtered_too: Annotated[bool, typer.Option("--filtered-too", help="Take records that the platform filtered for calls.")] = False,
+    filtered_too: Annotated[bool, typer.Option("--filtered-too", help="Records that the platform filtered count as calls.")] = False,
     store: Store = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +79,7 @@ def cohort_add(
     if not change.people and set(change.left_out.values()) != {"already in"}:
         raise typer.Exit(1)
 
-# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #0aa398fa
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #afce8d43
 @cohort_app.command("remove", epilog="Example: genomics-nb cohort remove exomes P7 --store /data/cad")
 def cohort_remove(
     name: Name,
@@ -106,7 +109,7 @@ def cohort_list(store: Store = None, as_json: Json = False) -> None:
     lines = [f"{r['cohort']}\t{r['purpose']}\t{r['build']}\t{r['people']}\t{' '.join(r['tags']) or '-'}" for r in rows]
     answer(rows, as_json, *(["cohort\tpurpose\tbuild\tpeople\ttags", *lines] if lines else ["No cohort yet."]))
 
-# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #5e704891
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #3c244eb2
 @cohort_app.command("check", epilog="Example: genomics-nb cohort check exomes --store /data/cad")
 def cohort_check(
     name: Name,
@@ -127,7 +130,7 @@ def cohort_compact(name: Name, store: Store = None, as_json: Json = False) -> No
     freed = open_store(store).compact_cohort(name)
     answer({"cohort": name, "bytes_freed": freed}, as_json, f"{name}: {freed / 1e6:.1f} MB freed.")
 
-# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #a01aacf2
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #b581ac43
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -151,19 +154,34 @@ def cohort_erase(name: Name, person: Annotated[str, typer.Argument(help="Pseudon
     sure(person, f"every version of the cohort {name}", yes)
     done = cad.erase_from_cohort(name, person)
     renamed = ", ".join(f"{old} is now {new}" for old, new in done["tags"].items()) or "no tag knew them"
-    answer(done, as_json, f"{name}: {person} erased; {renamed}.", f"  {done['files_searched']} files, {done['bytes_searched'] / 1e6:.1f} MB "
-           f"decompressed and searched for {done['alleles_searched']} alleles that only they had: nothing left.")
+    answer(done, as_json, f"{name}: {person} erased; {renamed}.",
+           f"  {done['files_searched']} files, {done['bytes_searched'] / 1e6:.1f} MB decompressed and searched for "
+           f"{done['alleles_searched']} alleles that only they had: nothing left.")
 
 
 @app.command("erase", epilog="Example: genomics-nb erase P7 --store /data/cad")
-def erase(person: Annotated[str, typer.Argument(help="Pseudonym.")], yes: Yes = False, store: Store = None, as_json: Json = False) -> None:
-    """Take a person out of everything: cohorts and their tags, analyses, fingerprints, identity. Signed reports and published panels stay."""
+def erase(
+    person: Annotated[str, typer.Argument(help="Pseudonym.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
+    yes: Yes = False,
+    store: Store = None,
+    as_json: Json = False,
+) -> None:
+    """Take a person out of everything: cohorts, analyses, fingerprints, identity. Signed reports and published panels stay."""
+    from genomics_nb.store.erasure import plan_erasure
+
     cad = open_store(store)
+    would = plan_erasure(cad, person)
+    if plan:
+        kept = ", ".join(would["keep"]) or "nothing"
+        answer(would, as_json, f"{person}: {len(would['remove'])} analyses would be removed, {len(would['rewrite'])} rewritten "
+               f"for the others in them, {len(would['runs'])} unsigned runs removed.", f"  signed or published, and kept: {kept}")
+        return
     sure(person, "cohorts, analyses, fingerprints and identity", yes)
     done = cad.erase(person)
     kept = f"  kept: {', '.join(done['kept'])}" if done["kept"] else "  no signed report and no published panel knew them"
-    answer(done, as_json, f"{person} is erased, event {done['event']}: {len(done['cohorts'])} cohorts, {len(done['removed'])} analyses removed, "
-           f"{len(done['rewritten'])} rewritten, {len(done['runs'])} unsigned runs removed.", kept,
+    answer(done, as_json, f"{person} is erased, event {done['event']}: {len(done['cohorts'])} cohorts, "
+           f"{len(done['removed'])} analyses removed, {len(done['rewritten'])} rewritten, {len(done['runs'])} unsigned runs removed.", kept,
            *[f"  a trace is left: {trace}" for trace in done["traces"]])
     if done["traces"]:
         raise typer.Exit(1)
