@@ -50,7 +50,7 @@ def cohort_build(
     build: Annotated[str, typer.Option(help="GRCh37 or GRCh38.")],
     purpose: Annotated[str, typer.Option(help="care, research, quality or training: everybody in it consents to that.")],
     reference: Reference = None,
-    filtered_too: Annotated[bool, typer.Option("--filtered-too", help="Records that the platform filtered count as calls.")] = False,
+    filtered_too: Annotated[bool, typer.Option("--filtered-too", help="Filtered records count as calls.")] = False,
     store: Store = None,
     as_json: Json = False,
 ) -> None:
@@ -181,7 +181,8 @@ def erase(
     done = cad.erase(person)
     kept = f"  kept: {', '.join(done['kept'])}" if done["kept"] else "  no signed report and no published panel knew them"
     answer(done, as_json, f"{person} is erased, event {done['event']}: {len(done['cohorts'])} cohorts, "
-           f"{len(done['removed'])} analyses removed, {len(done['rewritten'])} rewritten, {len(done['runs'])} unsigned runs removed.", kept,
+           f"{len(done['removed'])} analyses removed, {len(done['rewritten'])} rewritten, "
+           f"{len(done['runs'])} unsigned runs removed.", kept,
            *[f"  a trace is left: {trace}" for trace in done["traces"]])
     if done["traces"]:
         raise typer.Exit(1)
