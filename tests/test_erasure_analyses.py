@@ -647,3 +647,23 @@ def test_the_command_line_looks_first_and_asks_twice(tmp_path: Path, capsys: pyt
     code, said, error = typed("erase", "FATHER", "--yes", "--store", store)
     assert code == 0 and "FATHER is erased, event " in said and "1 rewritten" in said and "trace" not in said
     assert typed("doctor", "--store", store)[0] == 0
+
+
+def test_what_a_person_lets_in_again_can_be_erased_again(store: StoreFolder) -> None:
+    old = deliver(store, family_text(100))
+    first = erase_person(store, "FATHER")
+    vcf, ped = store.path.parent / "family.vcf", store.path.parent / "family.ped"
+    assert take_in(store, read_delivery(vcf, ped, None, None, None, False), again=True).id == old
+    with store.catalogue.read() as connection:
+        assert find_analysis(connection, old).state == "in use"
+        assert find_analysis(connection, first.rewritten[old]).samples == ("KID", "MOTHER")
+    second = erase_person(store, "FATHER")
+    assert second.event > first.event and second.rewritten == first.rewritten and second.traces == ()
+    assert {p.name for p in store.analyses_folder.iterdir()} == {group(store, first.rewritten[old]).name}
+    mother = erase_person(store, "MOTHER")
+    assert list(mother.rewritten) == [first.rewritten[old]]
+    assert take_in(store, read_delivery(vcf, ped, None, None, None, False), again=True).id == old
+    assert set(erase_person(store, "FATHER").rewritten) == {old}
+    with store.catalogue.read() as connection:
+        assert sorted(r.samples for r in get_analyses(connection) if r.state != "erased") == [("KID",), ("KID", "MOTHER")]
+    assert erase_person(store, "MOTHER").traces == () and erasure_findings(store) == [] and array_findings(store) == []
