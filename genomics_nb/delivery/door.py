@@ -6,7 +6,7 @@
 __all__ = ['PATTERNS', 'Parcel', 'kind_of', 'read_folder', 'open_parcel', 'Listed', 'read_checksums', 'digest_of', 'check_files',
            'refuse_damaged']
 
-# %% ../../nbs/library/8_delivery/12_door.ipynb #74aed9c3
+# %% ../../nbs/library/8_delivery/12_door.ipynb #cf9486af
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ from typing import Final
 from ..core.types import InputError, NotFoundError
 from ..store.deliveries import Check
 
-# %% ../../nbs/library/8_delivery/12_door.ipynb #785def7f
+# %% ../../nbs/library/8_delivery/12_door.ipynb #e4545c73
 PATTERNS: Final = {  # of lower-case names
     "VCF": re.compile(r".*\.(vcf|vcf\.gz|vcf\.bgz|bcf)"),
     "PED": re.compile(r".*\.(ped|fam)"),
@@ -52,7 +52,7 @@ def kind_of(name: str) -> str | None:
     """What a file of that name is in a delivery; None for something else."""
     return next((kind for kind, pattern in PATTERNS.items() if pattern.fullmatch(name.lower())), None)
 
-# %% ../../nbs/library/8_delivery/12_door.ipynb #96b42dae
+# %% ../../nbs/library/8_delivery/12_door.ipynb #7d0adc47
 def read_folder(
     folder: Path,
 ) -> Parcel:
@@ -83,7 +83,7 @@ def open_parcel(
     checksums: Path | None = None,
 ) -> Parcel:
     """The parcel that was given; an option is stronger than what lies in the folder. Raises `InputError`, `NotFoundError`."""
-    named = [("", path) for path in paths] + [("PED ", ped), ("manifest ", manifest), ("BED ", callable_bed), ("list ", checksums)]
+    named = [("", path) for path in paths] + [("PED ", ped), ("manifest ", manifest), ("BED ", callable_bed), ("", checksums)]
     for what, path in named:
         if path is not None and not path.exists():
             raise NotFoundError(f"no {what}file {path}")
@@ -97,7 +97,7 @@ def open_parcel(
     return Parcel(found.vcfs, ped or found.ped, manifest or found.manifest,
                   (callable_bed,) if callable_bed else found.callable_beds, (checksums,) if checksums else found.checksums)
 
-# %% ../../nbs/library/8_delivery/12_door.ipynb #12976091
+# %% ../../nbs/library/8_delivery/12_door.ipynb #c819e095
 _PLAIN: Final = re.compile(r"\\?([0-9A-Fa-f]{32}|[0-9A-Fa-f]{64}) [ *](.+)")
 _BSD: Final = re.compile(r"(?:SHA256|MD5) \((.+)\) = ([0-9A-Fa-f]{32}|[0-9A-Fa-f]{64})")
 
@@ -133,7 +133,7 @@ def read_checksums(
         found.append(Listed(path, digest.lower(), number))
     return found
 
-# %% ../../nbs/library/8_delivery/12_door.ipynb #12fdb612
+# %% ../../nbs/library/8_delivery/12_door.ipynb #0c1ae669
 def digest_of(
     path: Path,
     algorithm: str = "sha256",  # or md5
@@ -148,7 +148,7 @@ def digest_of(
         raise InputError(f"the file cannot be read ({error.strerror})", file=path, fix="Check the path.") from None
     return digest.hexdigest()
 
-# %% ../../nbs/library/8_delivery/12_door.ipynb #ef3b3f99
+# %% ../../nbs/library/8_delivery/12_door.ipynb #f8308334
 def check_files(
     parcel: Parcel,
 ) -> tuple[list[Check], frozenset[Path]]:
