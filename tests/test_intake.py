@@ -4,7 +4,10 @@ import gzip
 import hashlib
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -412,3 +415,28 @@ def test_fingerprints_of_a_care_store_are_private(trio: str, tmp_path: Path) -> 
             assert b"HG00" not in Path(place, name).read_bytes()
     assert "HG00" not in json.dumps(done.receipt.as_dict(), default=str)
     assert isinstance(done, Outcome) and issubclass(InputError, GenomicsError)
+
+
+def test_a_process_killed_before_the_checks_leaves_it_in_quarantine(cad: CAD, trio: str, tmp_path: Path) -> None:
+    folder = given(tmp_path / "d", trio)
+    script = ("import os, signal, sys\nfrom pathlib import Path\nfrom genomics_nb.delivery import intake\n"
+              "from genomics_nb.delivery.door import open_parcel\nfrom genomics_nb.store.cad import CAD\n"
+              "intake.check_everything = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+              "list(intake.deliver(CAD.open(sys.argv[1]), open_parcel([Path(sys.argv[2])]), build='GRCh37'))\n")
+    killed = subprocess.run([sys.executable, "-c", script, str(cad.path), str(folder)], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with cad.catalogue.read() as connection:
+        assert (receipts(connection)[0].state, get_analyses(connection)[0].state) == ("received", "quarantined")
+    assert taken(cad, folder, build="GRCh37").receipt.state == "accepted" and cad.verify_audit() == []
+
+
+def test_the_procedure_looks_at_a_delivery_in_quarantine(cad: CAD, trio: str, tmp_path: Path) -> None:
+    from genomics_nb.delivery.run import run_notebook
+
+    done = taken(cad, given(tmp_path / "d", renamed(trio, "HG003", "HG002", "HG004")), build="GRCh37")
+    cad.add_case({"case": "K", "family": "ash", "proband": "HG002", "indication": "x"})
+    parameters = {"case": "K", "store": str(cad.path), "delivery": done.receipt.delivery, "lang": "en"}
+    result = run_notebook("delivery_acceptance", parameters, out=tmp_path / "runs")
+    page = Path(result.report).read_text(encoding="utf-8")
+    assert result.exit_code == 0 and "less related than declared" in page and "in quarantine" in page and "Refused" in page
+    assert state_of(cad, done) == ("quarantined", "quarantined")
