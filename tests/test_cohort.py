@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import zarr
 from cohort_truth import Delivery, Person, Record
+from cohort_worker import shrink
 
-from genomics_nb.store import cohort as cohort_module
 from genomics_nb.store import counts as counts_module
-from genomics_nb.store import matrix as matrix_module
 from genomics_nb.store import segments as segments_module
 from genomics_nb.store.alleles import Genome
 from genomics_nb.store.cohort import Cohort, add, recount, remove, tag
@@ -218,13 +217,7 @@ def agree(view: View, people: dict[int, Person]) -> None:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Segments of 2 and 8 people, chunks of 16 words, pieces of 64."""
-    small = {"CHUNK": 16, "SMALL": 2, "TIER": 4, "WIDE": 8, "FOLD_AT": 3, "CELLS": 300}
-    for module in (segments_module, counts_module, cohort_module, matrix_module):
-        for name, value in small.items():
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(counts_module.pieces, "__defaults__", (64,))
-    assert segments_module.layout()["blocks/word"][1] == (1, 16) and segments_module.layout()["blocks/people"][0][1] == 8
+    shrink(monkeypatch.setattr)
     yield
 
 

@@ -3,11 +3,13 @@
 The joint calls of 2,504 people of the 1000 Genomes Project are cut into 2,504 deliveries as a laboratory would send them:
 one person each, only what differs from the reference, and a BED file of where the assay could see. Each goes through the
 real reader. The cohort that grows from them, in random order, alone and in batches, must give back the joint file, genotype by
-genotype and count by count, for all and for every sex and population; and when a hundred have left, the joint file without them.
+genotype and count by count, for all and for every sex and population; and when a hundred have left, the joint file without them;
+and of one who is erased nothing is left.
 """
 
 import gzip
 import multiprocessing
+import shutil
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +21,7 @@ import pytest
 import xarray as xr
 import zarr
 from cohort_truth import trimmed
+from numcodecs import blosc, zstd
 from numpy.typing import NDArray
 
 from genomics_nb.store.alleles import FEMALE, MALE, Genome
@@ -27,6 +30,7 @@ from genomics_nb.store.counts import View
 from genomics_nb.store.ingest import ingest
 from genomics_nb.store.matrix import carried_keys, frequencies, genotypes, keys_of_person
 from genomics_nb.store.row import Row, read_rows
+from genomics_nb.store.scrub import scrub
 
 Site = tuple[str, int, str, str]  # contig, position, REF, ALT
 REGION = "22:16000000-16500000"
@@ -264,6 +268,43 @@ def test_withdrawn_people_leave_the_counts_of_an_old_release_too(thousand: Thous
     left = np.array([s for s in range(2504) if s not in gone])
     view, _ = grown.view("all", allowed=left.tolist())
     compare(view, grown, thousand.joint, left, strata_of(thousand))
+
+
+def test_one_erased_person_leaves_no_trace(thousand: Thousand, grown: Cohort, tmp_path: Path) -> None:
+    """In the head and in the release: with a search of our own through every decompressed file."""
+    cohort = Cohort.open(shutil.copytree(grown.repository.path, tmp_path / "erased"))
+    gone = leavers(thousand)
+    alone = {s: int(((thousand.joint.calls[:, s] > 0).any(1) & ((thousand.joint.calls > 0).any(2).sum(1) == 1)).sum()) for s in range(2504)}
+    slot = max((s for s in alone if s not in gone), key=lambda s: alone[s])
+    words = [row.words & ~np.uint64(63) for row in thousand.rows]
+    private = np.setdiff1d(words[slot], np.concatenate(words[:slot] + words[slot + 1:]))
+    texts = [t.encode() for k, t in thousand.rows[slot].texts.items() if k in private]
+    assert len(private) >= 2
+    assert len(traces_of(cohort.repository.path, private, texts)) >= 3  # the search finds what is there
+    with cohort.repository.locked():
+        done = scrub(cohort, [slot])
+    assert done.renamed == {"all": "all.r1"} and done.traces == ()
+    assert traces_of(cohort.repository.path, private, texts) == []
+    everybody = np.arange(2504)
+    view, _ = cohort.view("all.r1")
+    assert recount(view) == []
+    compare(view, cohort, thousand.joint, everybody[everybody != slot], strata_of(thousand))
+    compare(cohort.view()[0], cohort, thousand.joint, np.setdiff1d(everybody, [*gone, slot]), strata_of(thousand))
+
+
+def traces_of(folder: Path, keys: NDArray[np.uint64], texts: list[bytes]) -> list[str]:
+    """Files in which a key stands as a 64-bit number, or a text, once they are decompressed."""
+    found = []
+    for file in folder.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            if file.parent.name == "chunks":
+                data = bytes(blosc.decompress(data[:-4]))
+            elif (start := data.find(b"\x28\xb5\x2f\xfd")) >= 0:
+                data = bytes(zstd.decompress(data[start:]))
+            if np.isin(np.frombuffer(data[:len(data) // 8 * 8], "<u8") & ~np.uint64(63), keys).any() or any(t in data for t in texts):
+                found.append(file.name)
+    return found
 
 
 # The trio of Genome in a Bottle: no-calls, filtered records, indels that trim, other alleles at the same place.

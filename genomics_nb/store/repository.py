@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import icechunk
 
 # %% auto #0
-__all__ = ['MAIN', 'library', 'configuration', 'translated', 'check_tag', 'Change', 'Repository']
+__all__ = ['MAIN', 'library', 'configuration', 'translated', 'check_tag', 'Change', 'GuardedArray', 'Arrays', 'Repository']
 
 # %% ../../nbs/library/1_store/32_repository.ipynb #fed668a1
 MAIN: Final = "main"
@@ -60,6 +60,10 @@ def translated(path: Path) -> Iterator[None]:
     except (ic.IcechunkError, ic.ConflictError) as error:
         reason = next((line.strip(" │|x×→`-") for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise StoreError(f"the cohort {path.name} does not answer: {reason}", fix="`genomics-nb doctor --store STORE`.") from None
+    except (ValueError, RuntimeError) as error:
+        if "checksum" not in str(error) and "blosc" not in str(error):
+            raise
+        raise StoreError(f"a chunk of the cohort {path.name} is damaged", fix="Restore the cohort from a backup.") from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StoreError(f"the cohort {path.name} could not be read or written ({reason})",
@@ -79,6 +83,39 @@ class Change:
 
     group: Any  # the Zarr group to write into
     snapshot: str  # before: of the parent; after the commit: its own
+
+# %% ../../nbs/library/1_store/32_repository.ipynb #e24d2814
+@dataclass(frozen=True)
+class GuardedArray:
+    """A Zarr array, to be read; a failure is a `StoreError`."""
+
+    path: Path  # of the repository
+    array: Any
+
+    def __getitem__(self, key: Any) -> Any:
+        with translated(self.path):
+            return self.array[key]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.array, name)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """The arrays of one snapshot."""
+
+    path: Path
+    group: Any
+    opened: dict[str, GuardedArray]
+
+    def __getitem__(self, name: str) -> GuardedArray:
+        with translated(self.path):
+            return self.opened.get(name) or self.opened.setdefault(name, GuardedArray(self.path, self.group[name]))
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """The attributes of the cohort."""
+        return dict(self.group.attrs)
 
 # %% ../../nbs/library/1_store/32_repository.ipynb #988fc93e
 @dataclass(frozen=True)
@@ -111,8 +148,8 @@ class Repository:
     def read(
         self,
         at: str | None = None,  # a tag or a snapshot; None: the head
-    ) -> tuple[Any, str]:
-        """The Zarr group as of `at`, and the snapshot's identifier. Raises `NotFoundError`."""
+    ) -> tuple[Arrays, str]:
+        """The arrays as of `at`, and the snapshot's identifier. Raises `NotFoundError`; reading them, `StoreError`."""
         import zarr
 
         with translated(self.path):
@@ -125,7 +162,7 @@ class Repository:
             else:
                 raise NotFoundError(f"the cohort {self.path.name} has no tag or snapshot {at}",
                                     fix=f"Tags: {', '.join(sorted(self.tags())) or 'none'}.")
-            return zarr.open_group(session.store, mode="r"), session.snapshot_id
+            return Arrays(self.path, zarr.open_group(session.store, mode="r"), {}), session.snapshot_id
 
     def tags(self) -> dict[str, str]:
         """Each tag with its snapshot."""
