@@ -8,7 +8,7 @@ __all__ = ['Purpose', 'PURPOSES', 'Choice', 'CHOICES', 'GivenBy', 'GRACE', 'RELA
            'decide_family', 'holders', 'adults_of', 'record_guardian', 'record_majority', 'statements_of',
            'check_statement', 'record_statement', 'Decision', 'record_decision']
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #19b4006a
+# %% ../../nbs/library/1_store/22_consent.ipynb #b9c506f4
 import datetime as dt
 import json
 import re
@@ -23,7 +23,7 @@ from .audit import AuditHead, AuditLog, AuditTransaction, canonical
 from .registry import ensure_persons, rows_of
 from .tables import consents, guardians, persons, utc_now
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #2a7e422a
+# %% ../../nbs/library/1_store/22_consent.ipynb #cdd5a421
 Purpose = Literal["care", "research", "quality", "training"]
 PURPOSES: Final[tuple[str, ...]] = get_args(Purpose)
 Choice = Literal["incidental_findings", "research_reuse", "sharing"]
@@ -47,7 +47,7 @@ def check_matter(
         raise ParameterError(f"unknown purpose or choice {matter}", fix=f"Use one of {', '.join(PURPOSES + CHOICES)}.")
     return matter
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #19dcdeb7
+# %% ../../nbs/library/1_store/22_consent.ipynb #f45e2820
 GivenBy = Literal["self", "guardian", "both"]
 
 
@@ -80,7 +80,7 @@ def rank(statement: Consent) -> tuple[dt.date, int, bool]:
     """Later statements have a higher rank."""
     return statement.date, statement.sequence, not statement.granted
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #a7ead705
+# %% ../../nbs/library/1_store/22_consent.ipynb #e3f0b42a
 GRACE: Final[dt.timedelta] = dt.timedelta(days=365)  # for which a guardian's yes to care outlives majority
 
 
@@ -114,7 +114,7 @@ def minor_refuses(
     no = last is not None and (not last.granted or last.minor_agreed is False)
     return last if no else None
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #b359de52
+# %% ../../nbs/library/1_store/22_consent.ipynb #607f4104
 def last_word(
     statements: Iterable[Consent],  # of anybody, in any order
     person: str,
@@ -146,7 +146,7 @@ def last_word(
     later = f"; a statement starts on {min(s.date for s in own)}" if own and not in_force else ""
     return Answer(None, f"no {matter} consent is recorded{later}{f': {weak}' if weak else ''}")
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #94afbc05
+# %% ../../nbs/library/1_store/22_consent.ipynb #728bbda6
 def decide(
     statements: Iterable[Consent],  # of anybody, in any order
     person: str,
@@ -172,7 +172,7 @@ def decide(
         return Answer(None, f"reuse for research needs care data: {care.reason}")
     return stated
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #8705c753
+# %% ../../nbs/library/1_store/22_consent.ipynb #68769af9
 @dataclass(frozen=True)
 class FamilyAnswer:
     """The decision for a case: who is served, who is not, and why."""
@@ -206,7 +206,7 @@ def decide_family(
     reason = f"{purpose} consent of {len(served)} of {len(answers)} family members"
     return FamilyAnswer(True, reason, served, left_out)
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #80acd74a
+# %% ../../nbs/library/1_store/22_consent.ipynb #1054b449
 RELATIONS: Final[tuple[str, ...]] = ("mother", "father", "guardian")
 
 
@@ -228,7 +228,7 @@ def adults_of(
     """The first day of majority of each person that is known; None: adult."""
     return {row.person: row.adult_on for row in rows_of(connection, persons.c.person, list(dict.fromkeys(people)))}
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #3ae02824
+# %% ../../nbs/library/1_store/22_consent.ipynb #cdee7b6a
 def record_guardian(
     log: AuditLog,
     person: str,  # a minor, known
@@ -266,7 +266,7 @@ def record_majority(
         work.connection.execute(persons.update().where(persons.c.person == person).values(adult_on=adult_on))
         work.append("majority", {"person": person, "adult_on": None if adult_on is None else adult_on.isoformat()})
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #9be83941
+# %% ../../nbs/library/1_store/22_consent.ipynb #97e82038
 def statements_of(
     connection: sa.Connection,
     people: Iterable[str] | None = None,  # None: everybody
@@ -278,7 +278,7 @@ def statements_of(
                      None if r.minor_agreed is None else bool(r.minor_agreed), tuple(json.loads(r.uses))) for r in rows]
     return sorted(found, key=lambda s: s.sequence)
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #e918598f
+# %% ../../nbs/library/1_store/22_consent.ipynb #89ecc0af
 def check_statement(
     connection: sa.Connection,
     said: Consent,
@@ -304,7 +304,7 @@ def check_statement(
         raise ConsentError(f"{said.guardian or 'nobody'} is not recorded as a holder of parental authority over {said.person}",
                            fix="`genomics-nb consent guardian PERSON GUARDIAN --relation mother` records one.")
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #2d10eab7
+# %% ../../nbs/library/1_store/22_consent.ipynb #9491f4d4
 def record_statement(
     log: AuditLog,
     person: str,
@@ -326,7 +326,7 @@ def record_statement(
         (statement,) = [s for s in statements_of(work.connection, [person]) if s.sequence == int(row.consent)]
     return statement
 
-# %% ../../nbs/library/1_store/22_consent.ipynb #4c66651c
+# %% ../../nbs/library/1_store/22_consent.ipynb #b59a0596
 @dataclass(frozen=True)
 class Decision:
     """One answer of the gate, as the catalogue keeps it."""
