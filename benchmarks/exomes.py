@@ -139,8 +139,8 @@ class Exomes:
         path.write_text("".join(f"chr{self.genome.names[n]}\t{p - 1}\t{p - 1 + LONG}\n" for n, p in zip(number.tolist(), position.tolist(), strict=True)))
         return path
 
-    def write_vcf(self, patient: Patient, path: Path) -> Path:
-        """The patient as a bgzipped VCF, GT:AD:DP:GQ:PL and three INFO fields."""
+    def write_vcf(self, patient: Patient, path: Path, plain: bool = False) -> Path:
+        """The patient as a bgzipped VCF: GT:AD:DP:GQ:PL and three INFO fields, or GT alone where `plain`."""
         rng = np.random.default_rng([self.seed, 3, patient.number])
         number, position = self.genome.locate(patient.place)
         contigs = "".join(f"##contig=<ID=chr{n},length={b - a}>\n" for n, a, b in zip(
@@ -152,6 +152,8 @@ class Exomes:
         lines = [f"chr{n + 1}\t{p}\t.\t{PAIRS[k][0]}\t{PAIRS[k][1]}\t{q}.6\tPASS\tAC={c};DP={d};MQ=60.0\tGT:AD:DP:GQ:PL\t"
                  + call[c].format(r=d - a, a=a, d=d, q=q) for n, p, k, q, c, d, a in zip(*(
                      v.tolist() for v in (number, position, self.pair(patient.place), quality, patient.copies, depth, alt)), strict=True)]
+        if plain:
+            lines = ["\t".join([*line.split("\t", 7)[:7], ".\tGT", line.rsplit("\t", 1)[1][:3]]) for line in lines]
         head = f"{HEADER}{contigs}#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{patient.name}\n"
         path.write_bytes(bgzf((head + "\n".join(lines) + "\n").encode(), 1) + BGZF_END)
         return path
