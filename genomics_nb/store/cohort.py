@@ -118,7 +118,7 @@ def blank_block(group: Any, number: int, line: NDArray[np.int64]) -> None:
     group["blocks/info"][number] = gone
     group["blocks/people"][number] = -1
 
-
+# %% ../../nbs/library/1_store/35_cohort.ipynb #fc46c42d
 def seal(
     view: View,
     segments: Sequence[Segment],

@@ -264,7 +264,7 @@ def reserve(
                  "sex": c.sex, "stratum_group": group, "state": "adding", "changed": utc_now()} for c in chosen])
     return slots
 
-
+# %% ../../nbs/library/1_store/43_cohorts.ipynb #12e9abab
 def rows_for(
     store: StoreFolder,
     cohort: Cohort,

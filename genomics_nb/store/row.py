@@ -436,7 +436,7 @@ def chunks_of(
         chunk["passed"] = ~group["variant_filter"][rows][:, others].any(1)
         yield chunk
 
-
+# %% ../../nbs/library/1_store/31_row.ipynb #4c99d0f4
 def runs_of(
     contig: NDArray[np.integer],  # (records,)
 ) -> Iterator[slice]:

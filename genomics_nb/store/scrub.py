@@ -65,7 +65,7 @@ def rows_known(
             break
     return list(found.values())
 
-
+# %% ../../nbs/library/1_store/37_scrub.ipynb #5cf34bab
 def alike(
     text: str,  # "REF ALT"
     other: str,
