@@ -1,5 +1,7 @@
 """Ends of chromosomes, of files, of tags and of people: where a cohort could be wrong by one."""
 
+import copy
+import pickle
 import shutil
 from pathlib import Path
 
@@ -151,6 +153,17 @@ def test_a_cohort_of_one_from_its_first_commit_to_its_last(tmp_path: Path) -> No
     with cohort.repository.locked():
         add(cohort, [(1, "all", someone(1))])
     assert cohort.view()[0].active.tolist() == [False, True]
+
+
+def test_a_dataset_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    """As dask.distributed does with what a chunk needs."""
+    cohort = few(tmp_path / "c", 2)
+    view, _ = cohort.view()
+    ds = genotypes(view, {0: "A", 1: "B"}, carried_keys(view, 0, 1 << 31))
+    for other in (pickle.loads(pickle.dumps(ds)), copy.deepcopy(ds)):
+        assert other.compute().identical(ds.compute())
+    with pytest.raises(AttributeError):
+        copy.copy(view.group["meta"]).no_such_thing
 
 
 def test_a_taken_slot_leaves_nothing_of_the_others_behind(tmp_path: Path) -> None:

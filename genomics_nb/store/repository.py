@@ -97,6 +97,8 @@ class GuardedArray:
             return self.array[key]
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked by copy and pickle before there is an array
+            raise AttributeError(name)
         return getattr(self.array, name)
 
 
