@@ -162,8 +162,7 @@ def test_a_dataset_can_be_sent_to_another_process(tmp_path: Path) -> None:
     ds = genotypes(view, {0: "A", 1: "B"}, carried_keys(view, 0, 1 << 31))
     for other in (pickle.loads(pickle.dumps(ds)), copy.deepcopy(ds)):
         assert other.compute().identical(ds.compute())
-    with pytest.raises(AttributeError):
-        copy.copy(view.group["meta"]).no_such_thing
+    assert not hasattr(copy.copy(view.group["meta"]), "no_such_thing")
 
 
 def test_a_taken_slot_leaves_nothing_of_the_others_behind(tmp_path: Path) -> None:
