@@ -7,7 +7,7 @@ __all__ = ['PANEL_BITS', 'PANEL', 'HOM', 'REFERENCE', 'UNKNOWN', 'SKIP', 'SHIFT'
            'mix', 'unmix', 'mixed', 'unmixed', 'merged', 'Callable', 'inside', 'silent_reference', 'Fingerprint',
            'fingerprint_of']
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #fee4bee0
+# %% ../../nbs/library/1_store/09_markers.ipynb #56244404
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..core.reference import BUILDS, CONTIG_LENGTHS, bare_contig
 from ..core.types import InputError
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #e966b028
+# %% ../../nbs/library/1_store/09_markers.ipynb #9c99cc0c
 PANEL_BITS: Final = 4  # one position in 16
 PANEL: Final = 0  # the panel that stores use; the others are there to check it
 _CACHE: Final = __name__ != "__main__"
@@ -41,7 +41,7 @@ def autosome_starts(
 
 
 @njit(cache=_CACHE, nogil=True)
-def mix(place):  # type: ignore[no-untyped-def]  # numba infers
+def mix(place: np.uint32) -> np.uint32:
     """The finaliser of MurmurHash3: 32 bits to 32 bits, one to one."""
     h = np.uint32(place)
     h ^= h >> np.uint32(16)
@@ -52,7 +52,7 @@ def mix(place):  # type: ignore[no-untyped-def]  # numba infers
 
 
 @njit(cache=_CACHE, nogil=True)
-def unmix(hashed):  # type: ignore[no-untyped-def]  # numba infers
+def unmix(hashed: np.uint32) -> np.uint32:
     """The inverse: each step undone, the multipliers by their inverses modulo 2**32."""
     h = np.uint32(hashed)
     h ^= h >> np.uint32(16)
@@ -62,7 +62,7 @@ def unmix(hashed):  # type: ignore[no-untyped-def]  # numba infers
     h = np.uint32(h * np.uint32(0xA5CB9243))
     return np.uint32(h ^ h >> np.uint32(16))
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #dc8e2a3f
+# %% ../../nbs/library/1_store/09_markers.ipynb #413dfdbc
 @njit(cache=_CACHE, nogil=True)
 def mixed(place: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """The hash of each place on the line, (n,)."""
@@ -80,7 +80,7 @@ def unmixed(hashed: NDArray[np.uint32]) -> NDArray[np.uint32]:
         out[i] = unmix(hashed[i])
     return out
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #cbbe2000
+# %% ../../nbs/library/1_store/09_markers.ipynb #e96038f5
 HOM, REFERENCE, UNKNOWN, SKIP = 4, 8, 15, 9
 _BASE: Final = np.full(256, 4, np.uint8)
 _BASE[np.frombuffer(b"ACGTacgt", np.uint8)] = [0, 1, 2, 3, 0, 1, 2, 3]
@@ -108,7 +108,7 @@ def _codes(genotype, alt, snv, passed, code):  # type: ignore[no-untyped-def]  #
                 else:
                     code[r, s] = a + (HOM if first == second else 0)
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #c793f655
+# %% ../../nbs/library/1_store/09_markers.ipynb #9f2cce31
 def merged(
     site: NDArray[np.uint32],  # (n,) hashes of one sample's records, in any order
     code: NDArray[np.uint8],  # (n,) 0-7, REFERENCE, UNKNOWN or SKIP
@@ -122,7 +122,7 @@ def merged(
     agreed = np.where(code[first] == code[last], code[first], UNKNOWN)
     return site[first] << np.uint32(PANEL_BITS) | agreed.astype(np.uint32)
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #8b3f58e3
+# %% ../../nbs/library/1_store/09_markers.ipynb #a7f3d160
 SHIFT: Final = 13  # bases in a bucket, as a power of two
 LEAST_GQ, LEAST_DP = 20, 10
 
@@ -152,12 +152,12 @@ class Callable:
 
 
 @njit(cache=_CACHE, nogil=True)
-def inside(place, start, end, bucket):  # type: ignore[no-untyped-def]  # numba infers
+def inside(place: np.uint32, start: NDArray[np.uint32], end: NDArray[np.uint32], bucket: NDArray[np.int32]) -> bool:
     """Whether a place lies in a stretch."""
-    k = bucket[place >> SHIFT]
+    k = int(bucket[place >> SHIFT])
     while k < len(end) and end[k] < place:
         k += 1
-    return k < len(end) and start[k] <= place
+    return bool(k < len(end) and start[k] <= place)
 
 
 @njit(cache=_CACHE, nogil=True)
@@ -169,7 +169,7 @@ def silent_reference(entries: NDArray[np.uint32], panel: int, start: NDArray[np.
         out[i] = inside(unmix(entries[i] >> np.uint32(PANEL_BITS) | top), start, end, bucket)
     return out
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #42ed5b56
+# %% ../../nbs/library/1_store/09_markers.ipynb #125f5043
 @dataclass(frozen=True)
 class Fingerprint:
     """The fingerprints of the samples of one analysis."""
@@ -205,7 +205,7 @@ def _bases(alleles: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]
     alt = base[:, 1:] < 4
     return (base[:, 0] < 4) & (alt | unknown).all(1) & alt.any(1), base[:, 1:]
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #8e80aa13
+# %% ../../nbs/library/1_store/09_markers.ipynb #9528f5c4
 def _blocks(group: Any, rows: slice, linear: NDArray[np.int64], genotype: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """First and last places of what is known of a file's only sample: confident reference calls, and carried variants."""
     diploid = (linear >= 0) & (genotype[:, 0, :2] >= 0).all(-1) & (genotype.shape[2] == 2)
@@ -256,7 +256,7 @@ def fingerprint_of(
         low, high = ([(starts[region[:, 0]] + region[:, i])[on]] for i in (1, 2))
     return _assembled(build, panel, names, sites, codes, Callable.of(np.concatenate(low), np.concatenate(high)))
 
-# %% ../../nbs/library/1_store/09_markers.ipynb #d14028c7
+# %% ../../nbs/library/1_store/09_markers.ipynb #78b76c90
 def _assembled(build: str, panel: int, names: tuple[str, ...], sites: list[NDArray[np.uint32]],
                codes: list[NDArray[np.uint8]], where: Callable) -> tuple[Fingerprint, Callable | None]:
     """The pieces of all stretches as one fingerprint."""
