@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['app', 'case_app', 'consent_app', 'roles_app', 'audit_app', 'Purposes', 'Version', 'Date', 'Person', 'Guardian', 'Day',
-           'User', 'RoleName', 'case_add', 'case_list', 'case_show', 'checked_matters', 'consent_grant',
+           'User', 'RoleName', 'case_add', 'case_list', 'case_show', 'checked_matters', 'in_force', 'consent_grant',
            'consent_withdraw', 'consent_show', 'consent_minor', 'consent_guardian', 'consent_uses', 'roles_grant',
            'roles_revoke', 'roles_list', 'roles_table', 'audit_verify', 'audit_head']
 
 # %% ../../nbs/library/8_delivery/15_cad_commands.ipynb #af2b5954
 import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -98,6 +98,24 @@ def checked_matters(
         raise ParameterError("uses limit a consent to research", fix="Give --purpose research, or leave --use out.")
 
 # %% ../../nbs/library/8_delivery/15_cad_commands.ipynb #2b1bfa96
+def in_force(
+    cad: Any,
+    person: str,
+    matter: str,  # a purpose or a choice
+    granted: bool,  # what was stated now
+) -> list[str]:
+    """A line where the answer of today is not what was stated now: an older date, a minor who did not agree, a later word."""
+    from genomics_nb.store.consent import adults_of, decide, statements_of
+
+    asked = "research" if matter == "research_reuse" and not granted else matter
+    with cad.catalogue.read() as connection:
+        own, adult_on = statements_of(connection, [person]), adults_of(connection, [person]).get(person)
+    now = decide(own, person, asked, dt.date.today(), adult_on)
+    if bool(now.allowed) is granted:
+        return []
+    return [f"  but {asked} is {'still' if now.allowed else 'not'} allowed today: {now.reason}"]
+
+
 @consent_app.command("grant", epilog="Example: genomics-nb consent grant P1 --purpose care --date 2026-01-05 --store /data/cad")
 def consent_grant(
     person: Person, purpose: Purposes, store: Store = None, version: Version = "1", date: Date = None, guardian: Guardian = None,
@@ -111,7 +129,8 @@ def consent_grant(
     records = [vars(cad.grant(person, matter, version=version, date=date.date() if date else None, guardian=guardian,
                               minor_agreed=minor_agreed, uses=(use or []) if matter.startswith("research") else ()))
                for matter in purpose]
-    answer(records, as_json, *(f"{person}: {r['purpose']} granted on {r['date']}" for r in records))
+    answer(records, as_json, *(line for r in records for line in (
+        f"{person}: {r['purpose']} granted on {r['date']}", *in_force(cad, person, r["purpose"], True))))
 
 
 @consent_app.command("withdraw", epilog="Example: genomics-nb consent withdraw P1 --purpose research --store /data/cad")
@@ -125,7 +144,7 @@ def consent_withdraw(person: Person, purpose: Purposes, store: Store = None, ver
         said = cad.withdraw(person, matter, version=version, date=date.date() if date else None, guardian=guardian)
         before = cad.reads_since(person, "research" if matter == "research_reuse" else matter, said.date)
         records.append({**vars(said), "served_since": before})
-        lines.append(f"{person}: {matter} withdrawn on {said.date}")
+        lines += [f"{person}: {matter} withdrawn on {said.date}", *in_force(cad, person, matter, False)]
         if before:
             numbers = ", ".join(map(str, before))
             lines.append(f"  since that day their genotypes were served {len(before)} times: decisions {numbers}")

@@ -158,7 +158,7 @@ def cohort_erase(name: Name, person: Annotated[str, typer.Argument(help="Pseudon
            f"  {done['files_searched']} files, {done['bytes_searched'] / 1e6:.1f} MB decompressed and searched for "
            f"{done['alleles_searched']} alleles that only they had: nothing left.")
 
-
+# %% ../../nbs/library/8_delivery/16_cohort_commands.ipynb #e2a51f08
 @app.command("erase", epilog="Example: genomics-nb erase P7 --store /data/cad")
 def erase(
     person: Annotated[str, typer.Argument(help="Pseudonym.")],
@@ -174,7 +174,8 @@ def erase(
     would = plan_erasure(cad, person)
     if plan:
         kept = ", ".join(would["keep"]) or "nothing"
-        answer(would, as_json, f"{person}: {len(would['remove'])} analyses would be removed, {len(would['rewrite'])} rewritten "
+        answer(would, as_json, f"{person}: {len(would['cohorts'])} cohorts would forget them, "
+               f"{len(would['remove'])} analyses would be removed, {len(would['rewrite'])} rewritten "
                f"for the others in them, {len(would['runs'])} unsigned runs removed.", f"  signed or published, and kept: {kept}")
         return
     sure(person, "cohorts, analyses, fingerprints and identity", yes)

@@ -95,8 +95,13 @@ def delivery_list(
     as_json: Json = False,
 ) -> None:
     """List the deliveries, oldest first."""
-    from genomics_nb.store.deliveries import receipts
+    from typing import get_args
 
+    from genomics_nb.core.types import ParameterError
+    from genomics_nb.store.deliveries import State, receipts
+
+    if state not in (None, *get_args(State)):
+        raise ParameterError(f"unknown state {state}", fix=f"Use one of {', '.join(get_args(State))}.")
     with open_store(store).catalogue.read() as connection:
         rows = receipts(connection, **({"state": state} if state else {}))
     lines = [f"{r.delivery}\t{r.received:%Y-%m-%d %H:%M}\t{r.state}\t{r.platform or ''}\t{(r.analysis or '')[:12]}" for r in rows]

@@ -69,11 +69,15 @@ class Registry(StoreFolder):
         self,
         case: CaseFile | Case | str | Path | dict[str, Any],  # a case, its file (JSON, Phenopacket), or its content
     ) -> Case:
-        """Add a case and its family; the same again changes nothing. Raises `InputError` on a contradiction."""
+        """Add a case and its family; the same again changes nothing.
+
+        Raises `InputError` on a contradiction, `ParameterError` for a cohort's name."""
         found = as_case_file(case)
         name = found.case.case
         actor = authorise(self.log, "add case", "case", name)
         with self.catalogue.write() as connection:
+            if connection.scalar(sa.select(cohorts.c.cohort).where(cohorts.c.cohort == name)) is not None:
+                raise ParameterError(f"{name} is the name of a cohort", fix="Give the case another name.")
             new = connection.scalar(sa.select(cases.c.case_name).where(cases.c.case_name == name)) is None
             put_case_file(connection, found)
             if new:
@@ -318,7 +322,9 @@ class CAD(Intake, Shelf):
             authorise(self.log, action, "person", person)
         begin_erasure(self, person)  # an interruption of any step is named by doctor from here on
         from_cohorts = erase_from_cohorts(self, person)
-        return {"cohorts": from_cohorts, **erase_person(self, person).as_dict()}
+        done = erase_person(self, person).as_dict()
+        # Whoever was adding them meanwhile has a slot by now; and from now on there is nothing left to add.
+        return {"cohorts": from_cohorts | erase_from_cohorts(self, person), **done}
 
     def audit_head(self) -> AuditHead:
         """The length of the audit log and the hash of its last row."""

@@ -301,8 +301,9 @@ def check_statement(
         raise ConsentError(f"person {said.person} is a minor on {said.date}: their own yes is an agreement, not a consent",
                            fix="Give --guardian PERSON, and --minor-agreed.")
     if said.given_by != "self" and said.guardian not in holders(connection, said.person, said.date):
-        raise ConsentError(f"{said.guardian or 'nobody'} is not recorded as a holder of parental authority over {said.person}",
-                           fix="`genomics-nb consent guardian PERSON GUARDIAN --relation mother` records one.")
+        raise ConsentError(f"{said.guardian or 'nobody'} is not recorded as a holder of parental authority over "
+                           f"{said.person} on {said.date}",
+                           fix="`genomics-nb consent guardian PERSON GUARDIAN --relation mother --since DATE` records one.")
 
 # %% ../../nbs/library/1_store/22_consent.ipynb #9491f4d4
 def record_statement(

@@ -26,7 +26,8 @@ from .identity import forget_identity, let_go
 from .phenopacket import FORMAT, get_document
 from .registry import AnalysisRow, get_analyses, log_event, put_analysis
 from .roles import authorise
-from .tables import analyses, analysis_samples, case_documents, cases, deliveries, events, members, persons, samples
+from .tables import (
+    analyses, analysis_samples, case_documents, cases, cohort_members, deliveries, events, members, persons, samples)
 
 # %% auto #0
 __all__ = ['GENETIC', 'erasing', 'open_erasures', 'begin_erasure', 'analyses_with', 'divided_id', 'hidden_name', 'flush_folder',
@@ -433,10 +434,14 @@ def plan_erasure(
         if connection.scalar(sa.select(persons.c.person).where(persons.c.person == person)) is None:
             raise NotFoundError(f"no person {person}", fix="Correct the pseudonym.")
         holding, of_cases = analyses_with(connection, person), cases_of(connection, person)
+        both = (cohort_members.c.person == person) & (cohort_members.c.state != "erased")
+        chosen = sa.select(cohort_members.c.cohort).where(both).distinct()
+        inside = sorted(connection.scalars(chosen))
         alone = [a for a, gone in holding.items() if not set(get_analyses(connection, a)[0].samples) - gone]
     unsigned, signed = runs_of(store, holding, of_cases)
-    return {"person": person, "remove": alone, "rewrite": [a for a in holding if a not in alone], "cases": of_cases,
-            "runs": list(below(store, unsigned)), "keep": list(below(store, [*signed, *panels(store)]))}
+    return {"person": person, "cohorts": inside, "cases": of_cases, "remove": alone,
+            "rewrite": [a for a in holding if a not in alone], "runs": list(below(store, unsigned)),
+            "keep": list(below(store, [*signed, *panels(store)]))}
 
 # %% ../../nbs/library/1_store/42_erasure.ipynb #e5a48e7b
 def erasure_findings(
