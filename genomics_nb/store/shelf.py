@@ -20,7 +20,7 @@ from .folder import Finding, StoreFolder
 from .gate import ask_cohort, explained
 from .registry import log_event
 from .roles import authorise
-from .tables import cohort_members, cohorts
+from .tables import cohort_members, cohorts, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['is_cohort', 'Seen', 'see', 'attributes', 'serve_cohort', 'check_mask', 'serve_frequencies', 'list_cohorts',
-           'disagreements', 'cohort_findings', 'slots_to_erase', 'erase_from_cohorts', 'Shelf']
+           'disagreements', 'sexes_changed', 'cohort_findings', 'slots_to_erase', 'erase_from_cohorts', 'Shelf']
 
 # %% ../../nbs/library/1_store/44_shelf.ipynb #8c698051
 def is_cohort(store: StoreFolder, name: str) -> bool:
@@ -191,13 +191,27 @@ def disagreements(
     return [(len(slots), what, fix) for slots, what, fix in kinds if slots]
 
 
+def sexes_changed(connection: sa.Connection, cohort: str) -> int:
+    """How many people are counted under another sex than their families declare now."""
+    said: dict[str, set[str]] = {}
+    for row in connection.execute(sa.select(members.c.person, members.c.sex).where(members.c.sex != "unknown")):
+        said.setdefault(row.person, set()).add(row.sex)
+    inside = sa.select(cohort_members.c.person, cohort_members.c.sex).where(
+        cohort_members.c.cohort == cohort, cohort_members.c.state == "in")
+    return sum(said.get(row.person, {row.sex}) != {row.sex} for row in connection.execute(inside))
+
+
 def cohort_findings(store: StoreFolder) -> list[Finding]:
     """Cohorts that cannot be read, and those whose arrays and catalogue say different things."""
     found, said = [], {}
+    again = "Once their families agree, take them out with `genomics-nb cohort remove`, and add them again."
     with store.catalogue.read() as connection:
         for name in connection.scalars(sa.select(cohorts.c.cohort)).all():
             rows = connection.execute(sa.select(cohort_members).where(cohort_members.c.cohort == name))
             said[name] = {row.slot: row.state for row in rows}
+            if other := sexes_changed(connection, name):
+                what = f"cohort {name}: {other} people are counted under another sex than is declared now"
+                found.append(Finding("warning", what, again))
     for name, states in said.items():
         try:
             there = slot_states(open_cohort(store, name))
