@@ -134,7 +134,9 @@ def reconcile(store: StoreFolder, name: str, cohort: Cohort) -> list[str]:
     cohort.repository.sweep()
     there = slot_states(cohort)
     with store.catalogue.read() as connection:
-        rows = connection.execute(sa.select(cohort_members).where(cohort_members.c.cohort == name)).all()
+        rows = connection.execute(sa.select(cohort_members.c.slot, cohort_members.c.state)
+                                  .where(cohort_members.c.cohort == name)).all()
+
     def slots_with(states: tuple[str, ...], state: int) -> list[int]:
         return [r.slot for r in rows if r.state in states and there.get(r.slot, EMPTY) == state]
 
@@ -176,19 +178,27 @@ class Candidate:
     sex: str
 
 
-def newest(connection: sa.Connection, build: str) -> dict[str, Candidate]:
+def newest(
+    connection: sa.Connection,
+    build: str,
+    people: Sequence[str] | None = None,  # None: everybody
+) -> dict[str, Candidate]:
     """For each person the newest analysis in use of that build that holds a sample of theirs."""
     joined = (sa.select(samples.c.person, samples.c.sample, analyses.c.analysis, analyses.c.path, analyses.c.build,
                         analysis_samples.c.position, analyses.c.created)
               .join(analysis_samples, analysis_samples.c.sample == samples.c.sample)
               .join(analyses, analyses.c.analysis == analysis_samples.c.analysis)
               .where(analyses.c.state == "in use", analyses.c.build == build).order_by(analyses.c.created, analyses.c.analysis))
-    sexes: dict[str, str] = {}
-    for row in connection.execute(sa.select(members.c.person, members.c.sex)):
-        if row.sex != "unknown":
-            sexes[row.person] = row.sex
-    return {r.person: Candidate(r.person, r.sample, r.analysis, r.path, int(r.position), sexes.get(r.person, "unknown"))
-            for r in connection.execute(joined)}
+    found, known = {}, sa.select(members.c.person, members.c.sex).where(members.c.sex != "unknown")
+    # Databases limit the length of one question, so many people are asked for in pieces.
+    pieces = [None] if people is None else [people[i:i + 10_000] for i in range(0, len(people), 10_000)]
+    for some in pieces:
+        here, theirs = (sa.true(),) * 2 if some is None else (samples.c.person.in_(some), members.c.person.in_(some))
+        sexes = {r.person: r.sex for r in connection.execute(known.where(theirs))}
+        for r in connection.execute(joined.where(here)):
+            sex = sexes.get(r.person, "unknown")
+            found[r.person] = Candidate(r.person, r.sample, r.analysis, r.path, int(r.position), sex)
+    return found
 
 # %% ../../nbs/library/1_store/43_cohorts.ipynb #98068d74
 def consenting(connection: sa.Connection, people: Sequence[str], purpose: str) -> dict[str, tuple[bool, str]]:
@@ -207,10 +217,10 @@ def choose(
     people: Sequence[str] | None,  # None: everybody in the store
 ) -> tuple[list[Candidate], dict[str, str]]:
     """Who can be added, and who is left out for which reason. Raises `NotFoundError` for an unknown person."""
-    have = newest(connection, row.build)
-    everybody = list(connection.scalars(sa.select(persons.c.person).order_by(persons.c.person)))
-    wanted = list(dict.fromkeys(people)) if people is not None else [p for p in everybody if p in have]
-    for unknown in set(wanted) - set(everybody):
+    have = newest(connection, row.build, people)
+    wanted = list(dict.fromkeys(people)) if people is not None else sorted(have)
+    known = {r.person for r in rows_of(connection, persons.c.person, wanted)}
+    for unknown in (p for p in wanted if p not in known):
         raise NotFoundError(f"no person {unknown}", fix="Ingest their VCF first, or correct the pseudonym.")
     inside = {r.person for r in rows_of(connection, cohort_members.c.person, wanted)
               if r.cohort == row.cohort and r.state == "in"}

@@ -182,6 +182,7 @@ def ask_cohort(
     purpose: str,
     intent: str | Sequence[str] | None = None,  # DUO codes of the project, for research
     states: Sequence[str] = ("in",),  # of the members who are asked about; an old tag knows some who were removed since
+    people: Sequence[str] | None = None,  # who is asked for; None: every member
 ) -> Decision:
     """Decide on a cohort and log the decision; `answer.served` names who may be read now.
 
@@ -193,6 +194,8 @@ def ask_cohort(
             raise NotFoundError(f"no cohort {name}", fix="`genomics-nb cohort list --store STORE` shows them.")
         members = list(work.connection.scalars(sa.select(cohort_members.c.person).where(
             cohort_members.c.cohort == name, cohort_members.c.state.in_(states)).order_by(cohort_members.c.slot)))
+        asked = set(members if people is None else people)
+        members = [m for m in members if m in asked] or members
         refused = role_answer(work, purpose)
         answer = refused or weigh_cohort(work, members, purpose, built.purpose, intended)
         short = replace(answer, served={"persons": str(len(answer.served)), "sha256": people_hash(list(answer.served))}

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from .alleles import COPIES, alleles_of, position_of, region_at
 from .counts import AC, HEMI, HOM, View, allele_numbers, base_sets, counts, exception_steps
 from .row import FIRST, PHASED, SECOND, Intervals
-from .segments import BASE, SEX, Segment, is_hashed, join_texts
+from .segments import BASE, CHUNK, SEX, Segment, is_hashed, join_texts
 
 if TYPE_CHECKING:
     import xarray as xr
 
 # %% auto #0
-__all__ = ['CELLS', 'membership', 'segments_for', 'block_of', 'carried_keys', 'keys_of_person', 'allele_texts', 'site_arrays',
-           'genotypes', 'frequencies']
+__all__ = ['CELLS', 'membership', 'segments_for', 'runs', 'block_of', 'carried_keys', 'keys_of_person', 'allele_texts',
+           'site_arrays', 'genotypes', 'frequencies']
 
 # %% ../../nbs/library/1_store/36_matrix.ipynb #65a0c600
 @njit(cache=__name__ != "__main__", nogil=True)
@@ -89,6 +89,16 @@ def segments_for(view: View, slots: NDArray[np.int64]) -> list[Segment]:
     return found
 
 
+def runs(segment: Segment, places: NDArray[np.uint32]) -> list[slice]:
+    """Sorted places in runs, so that between two of them at least one chunk of the segment's words is not read."""
+    if segment.words <= CHUNK:
+        return [slice(0, len(places))]
+    starts = segment.group[f"{segment.kind}/word_first"][segment.number, :-(-segment.words // CHUNK)]
+    chunk = np.searchsorted(starts, places.astype(np.uint64) << np.uint64(32), side="right")
+    cut = (np.flatnonzero(np.diff(chunk) > 1) + 1).tolist()
+    return [slice(a, b) for a, b in zip([0, *cut], [*cut, len(places)], strict=True)]
+
+
 def block_of(
     view: View,
     keys: NDArray[np.uint64],  # (n,) sorted
@@ -100,18 +110,21 @@ def block_of(
     if not len(keys) or not len(slots):
         return out
     places = position_of(keys)
-    first, last, region = int(places[0]), int(places[-1]), region_at(view.genome, places)
+    region = region_at(view.genome, places)
     columns = np.full(len(view.info), -1, np.int64)
     columns[slots] = np.arange(len(slots))
     numbers, inside = membership(view, view.info[slots, BASE], places)
     for segment in segments_for(view, slots):
         people = segment.people
         column = columns[people]
-        words, of = segment.words_of(first, last)
         base = np.searchsorted(numbers, np.where(column >= 0, view.info[people, BASE], 0))
-        copies = COPIES[region[:, None], view.info[people, SEX][None]]
-        _silence(places, segment.events_of(first, last), inside, base, column, copies, out)
-        _spoken(keys, words, of, column, FIRST, SECOND, PHASED, out)
+        for run in runs(segment, places):
+            here, first, last = out[run], int(places[run][0]), int(places[run][-1])
+            words, of = segment.words_of(first, last)
+            copies = COPIES[region[run, None], view.info[people, SEX][None]]
+            seen = np.ascontiguousarray(inside[:, run])
+            _silence(places[run], segment.events_of(first, last), seen, base, column, copies, here)
+            _spoken(keys[run], words, of, column, FIRST, SECOND, PHASED, here)
     return out
 
 # %% ../../nbs/library/1_store/36_matrix.ipynb #481aa0bd

@@ -211,7 +211,8 @@ class Repository:
 
     def sweep(self) -> int:
         """Remove what a killed writer left, and say how many files. Call it under `locked`."""
-        left = [p for kind in ("chunks", "manifests", "snapshots", "transactions") for p in (self.path / kind).glob("*#*")]
+        folders = [self.path / kind for kind in ("chunks", "manifests", "snapshots", "transactions")]
+        left = [entry.path for folder in folders if folder.is_dir() for entry in os.scandir(folder) if "#" in entry.name]
         for file in left:
-            file.unlink(missing_ok=True)
+            Path(file).unlink(missing_ok=True)
         return len(left)

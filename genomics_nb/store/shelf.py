@@ -61,19 +61,20 @@ def see(
     intent: str | Sequence[str] | None = None,  # DUO codes of the project, for research
     at: str | None = None,  # a tag or a snapshot; None: the head
     region: str | None = None,  # as 22:16000000-16500000
+    people: Sequence[str] | None = None,  # who is asked for; None: everybody
 ) -> Seen:
     """Ask for a cohort, and open what the answer allows. Raises `ConsentError`, `RoleError`, `NotFoundError`, `InputError`."""
     cohort = open_cohort(store, name)
     span = cohort.genome.span(region) if region is not None else (0, int(cohort.genome.offsets[-1]))
     states = ("in",) if at is None else ("in", "removed")  # an old tag knows some who left since
-    decision = ask_cohort(store, name, purpose, intent, states)
+    decision = ask_cohort(store, name, purpose, intent, states, people)
     with store.catalogue.read() as connection:
         rows = connection.execute(sa.select(cohort_members.c.slot, cohort_members.c.person, cohort_members.c.state)
                                   .where(cohort_members.c.cohort == name)).all()
-    people = {int(r.slot): r.person for r in rows if r.person in decision.answer.served and r.state in states}
-    view, snapshot = cohort.view(at, people)
-    seen = {slot: person for slot, person in sorted(people.items()) if slot < len(view.active) and view.active[slot]}
-    attrs = attributes(store, name, decision, view, snapshot, at)
+    known = {int(r.slot): r.person for r in rows if r.person in decision.answer.served and r.state in states}
+    view, snapshot = cohort.view(at, known)
+    seen = {slot: person for slot, person in sorted(known.items()) if slot < len(view.active) and view.active[slot]}
+    attrs = attributes(store, name, decision, view, snapshot, at, people is None)
     return Seen(view, seen, attrs, span, cohort.groups)
 
 
@@ -84,11 +85,12 @@ def attributes(
     view: View,
     snapshot: str,
     at: str | None,  # the tag or snapshot that was asked for
+    everybody: bool = True,  # was asked for
 ) -> dict[str, Any]:
     """What travels with data of a cohort."""
     from genomics_nb.store.segments import PRESENT, STATE
 
-    hidden = int((view.info[:, STATE] == PRESENT).sum() - view.active.sum())
+    hidden = int((view.info[:, STATE] == PRESENT).sum() - view.active.sum()) if everybody else len(decision.answer.left_out)
     attrs = {"cohort": name, "store": str(store.path), "purpose": decision.purpose, "decision": decision.decision,
              "decided_at": decision.at, "consent_reasons": decision.answer.served, "left_out": decision.answer.left_out,
              "audit_head": str(decision.head), "snapshot": snapshot, "tag": at or "", "hidden_people": hidden}
@@ -111,7 +113,7 @@ def serve_cohort(
     from genomics_nb.store.alleles import distinct
     from genomics_nb.store.matrix import carried_keys, frequencies, genotypes, keys_of_person
 
-    seen = see(store, name, purpose, intent, at, region)
+    seen = see(store, name, purpose, intent, at, region, people if where is None else None)
     slots = {person: slot for slot, person in seen.people.items()}
     for person in people or ():
         if person not in slots:
