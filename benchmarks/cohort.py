@@ -1,7 +1,7 @@
 """A cohort that grows by one: what a patient costs at 100 and at 2,000, what reading costs, and what the peers need. Run by `make bench`.
 
-    python benchmarks/cohort.py                   # everything: about half an hour
-    python benchmarks/cohort.py --large 300 --new 8    # the same, small
+    python benchmarks/cohort.py --write                          # everything, about half an hour; the tables go to README.md
+    python benchmarks/cohort.py --large 160 --new 4 --peers 8    # the same, small
 
 Patients are those of exomes.py. The first of a size are put in as rows, with their entries in the catalogue; those who are measured
 come as a VCF and a BED file through `cad.ingest` and `cad.add_to_cohort`. Each measurement is a process of its own. No table is
@@ -13,6 +13,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -26,7 +27,7 @@ import numpy as np
 from exomes import Exomes, Patient
 from run import HERE, PEER, WORK, measured, size
 
-NAME, SMALL, BATCH, SITES = "exomes", 100, 50, 600
+NAME, SMALL, BATCH, SITES, MARK = "exomes", 100, 50, 600, "<!-- cohort measured -->"
 FOLDER = WORK / "cohort"
 
 
@@ -402,12 +403,15 @@ def side(folder: Path, genome: Any, ours: Callable[[], dict[str, float]], agree:
 
 
 def vczstore(folder: Path, cohort: Joint, genome: Any, agree: list[str]) -> dict[str, Any] | str:
-    """vczstore 0.1: bio2zarr of the one patient, `normalise` to the sites of the store, `append`; or why it cannot."""
+    """vczstore 0.1: bio2zarr of the one patient, `normalise` to the sites of the store, `append`; or why it cannot.
+
+    It knows no callable regions, so it gets the patient's reference calls at all sites; and it takes no new sites, which one exome
+    beside another already shows."""
     tool = Path(os.environ.get("VCZSTORE", HERE / "work" / "python312" / "bin" / "vczstore"))
     if not tool.exists():
         return "not run: it needs Python 3.12 (install it and set VCZSTORE to its command)"
     single = folder / ("full.vcf.gz" if (folder / "full.vcf.gz").exists() else "carried.vcf.gz")
-    rebuilt(folder / "base.bcf", folder / "base.vcz")
+    rebuilt(folder / ("base.bcf" if single.name == "full.vcf.gz" else "0.vcf.gz"), folder / "base.vcz")
     encode = rebuilt(single, folder / "one.vcz")
     normalise = [str(tool), "normalise", "-Q", *(str(folder / f"{n}.vcz") for n in ("base", "one", "norm"))]
     tried = subprocess.run(normalise, capture_output=True, text=True)
@@ -449,28 +453,38 @@ def peers_table(found: dict[str, Any], given: int) -> list[str]:
     return [*lines, "Before these were printed " + "; ".join(found["agree"]) + "."]
 
 
-def report(large: int = 2_000, new: int = 128) -> list[str]:
+def report(large: int = 2_000, new: int = 128, given: int = 100) -> list[str]:
     """All tables, as lines of Markdown."""
     grown = alone("grow", large, new)
     seen, left = alone("read", grown["people"]), alone("leave", grown["people"])
-    given = min(100, large)
     lines = [*growth_table(grown, large, new), "", *reading_table(seen, grown["people"]), "", *leaving_table(left, grown, large), "",
              *peers_table(alone("peers", given), given), ""]
     print("\n".join(lines), flush=True)
     return lines
 
 
+def publish(lines: list[str]) -> None:
+    """Write the tables behind their mark in README.md."""
+    page = HERE / "README.md"
+    machine = f"Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}."
+    page.write_text(page.read_text().split(MARK)[0].rstrip() + f"\n\n{MARK}\n\n" + "\n".join(["## A cohort that grows by one", "", machine, "", *lines]).rstrip() + "\n")
+
+
 def main() -> None:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--large", type=int, default=2_000)
     given.add_argument("--new", type=int, default=128)
+    given.add_argument("--peers", type=int, default=100, help="exomes in the comparison with the peers")
+    given.add_argument("--write", action="store_true", help="put the tables into README.md")
     given.add_argument("--task", nargs="+", help=argparse.SUPPRESS)
     chosen = given.parse_args()
     if chosen.task:
         name, *numbers = chosen.task
         print(json.dumps({"grow": grow, "read": read, "leave": leave, "peers": peers}[name](*map(int, numbers))))
     else:
-        report(chosen.large, chosen.new)
+        lines = report(chosen.large, chosen.new, chosen.peers)
+        if chosen.write:
+            publish(lines)
 
 
 if __name__ == "__main__":

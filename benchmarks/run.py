@@ -1,4 +1,4 @@
-"""VCF to Zarr against bio2zarr and plink2, on inputs made here. Run by `make bench`.
+"""VCF to Zarr against bio2zarr and plink2, on inputs made here; then cohort.py. Run by `make bench`.
 
 Every number is printed only after the outputs were found equal. Each program runs in a process of its own: wall time, CPU
 seconds (children included) and peak memory are those that the operating system reports. The table goes to benchmarks/README.md.
@@ -165,6 +165,7 @@ def block(title: str, vcf: Path, peer: bool, plink: bool) -> list[str]:
 
 
 def main() -> None:
+    import cohort  # which measures by the functions of this file
     from genomics_nb.core.synth import genome_trio
 
     warnings.simplefilter("ignore")
@@ -173,14 +174,16 @@ def main() -> None:
     for name, records in inputs.items():
         if not (WORK / f"{name}.vcf.gz").exists():
             genome_trio(WORK / f"{name}.vcf.gz", records=records, seed=1)
-    cohort = data.cohort(WORK / "cohort.vcf.gz")
+    people = data.cohort(WORK / "cohort.vcf.gz")
     report = [f"Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, by `make bench`.", ""]
-    report += block("Cohort: 2,504 people, about 94,000 sites, GT only", cohort, peer=True, plink=True)
+    report += block("Cohort: 2,504 people, about 94,000 sites, GT only", people, peer=True, plink=True)
     report += block("Genome: a trio, 4,500,000 records, GT:AD:DP:GQ:PL and ten INFO fields", WORK / "trio.vcf.gz", peer=False, plink=False)
     report += block("A tenth of the genome, beside bio2zarr", WORK / "trio_tenth.vcf.gz", peer=True, plink=False)
     page = HERE / "README.md"
-    head = page.read_text().split("<!-- measured -->")[0] if page.exists() else "# Benchmarks\n\n"
-    page.write_text(head + "<!-- measured -->\n\n" + "\n".join(report))
+    before = page.read_text() if page.exists() else "# Benchmarks\n\n"
+    head, last = before.split("<!-- measured -->")[0], before.partition(cohort.MARK)
+    page.write_text(head + "<!-- measured -->\n\n" + "\n".join([*report, *last[1:]]))
+    cohort.publish(cohort.report())
 
 
 if __name__ == "__main__":
