@@ -146,7 +146,7 @@ def unknown_of(record: Record) -> int | None:
 def count(call: Call, place: Place, sex: int) -> tuple[int, int, int, int]:
     """AC, AN, homozygotes, hemizygotes of one call."""
     where, known = region(place), [c for c in call if c is not None]
-    if where == "Y" and sex == FEMALE:
+    if (where == "Y" and sex == FEMALE) or (where in ("X", "Y") and sex not in (MALE, FEMALE)):
         return 0, 0, 0, 0
     if where == "MT" or (where in ("X", "Y") and sex == MALE):
         if len(known) < len(call):
@@ -174,7 +174,7 @@ def answer(people: dict[int, Person]) -> list[tuple[tuple[str, int, str, str], l
             here = sums.setdefault((person.group, person.sex), [0, 0, 0, 0])
             for i, value in enumerate(count(person.at(allele), allele[:2], person.sex)):
                 here[i] += value
-        if sum(s[0] for s in sums.values()) > 0:
+        if any(1 in person.at(allele) for person in people.values()):
             calls = [plain(people[slot].at(allele), allele[:2], people[slot].sex) for slot in sorted(people)]
             found.append((allele[:4], calls, {k: (v[0], v[1], v[2], v[3]) for k, v in sums.items()}))
     return sorted(found, key=repr)

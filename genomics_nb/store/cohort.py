@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.types import NotFoundError, ParameterError, StoreError
 from .alleles import Genome
-from .counts import Counts, Steps, View, counts, exception_steps
+from .counts import SUMS, Counts, Steps, View, counts, exception_steps
 from .repository import Change, Repository, check_tag, translated
 from .row import ADJ, Row, Rules
 from .segments import (
@@ -172,7 +172,7 @@ class TableWriter:
         whole = len(keys) if last else len(keys) // CHUNK * CHUNK
         if whole:
             size = -(-whole // CHUNK) * CHUNK
-            padded, sums = np.zeros(size, np.uint64), np.zeros((len(self.strata), 4, size), np.int32)
+            padded, sums = np.zeros(size, np.uint64), np.zeros((len(self.strata), len(SUMS), size), np.int32)
             padded[:whole], sums[..., :whole] = keys[:whole], count[..., :whole]
             self.group["table/key"][self.rows:self.rows + size] = padded
             for i, stratum in enumerate(self.strata):

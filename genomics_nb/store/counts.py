@@ -14,19 +14,19 @@ from numba import njit
 from numpy.typing import NDArray
 
 from genomics_nb.store.alleles import (
-    COPIES, FEMALE, GENOTYPE_BITS, MALE, MITO, X_NONPAR, Y_NONPAR, Genome, distinct, first_word, position_of, region_at,
-    region_steps)
+    COPIES, FEMALE, GENOTYPE_BITS, MALE, MITO, UNKNOWN, X_NONPAR, Y_NONPAR, Genome, distinct, first_word, position_of,
+    region_at, region_steps)
 from .row import FIRST, SECOND, Intervals
 from .segments import (
     BASE, BLOCK, CHUNK, COUNTED, GROUP, NEXT_BLOCK, PRESENT, SEX, STATE, TABLE_ROWS, TABLE_STEPS, Segment, clip, in_order)
 
 # %% auto #0
-__all__ = ['AC', 'AN', 'HOM', 'HEMI', 'COUNTS', 'SILENT', 'CHANGE', 'PIECE', 'count_call', 'Counts', 'count_words', 'Steps',
-           'View', 'pieces', 'table_counts', 'pending_counts', 'counts', 'base_sets', 'exception_steps',
-           'allele_numbers']
+__all__ = ['AC', 'AN', 'HOM', 'HEMI', 'CARRIERS', 'SUMS', 'COUNTS', 'SILENT', 'CHANGE', 'PIECE', 'count_call', 'Counts',
+           'count_words', 'Steps', 'View', 'pieces', 'table_counts', 'pending_counts', 'counts', 'base_sets',
+           'exception_steps', 'allele_numbers']
 
 # %% ../../nbs/library/1_store/34_counts.ipynb #d39c7324
-AC, AN, HOM, HEMI = range(4)  # AN as a correction of what silence would have counted
+AC, AN, HOM, HEMI, CARRIERS = SUMS = range(5)  # AN as a correction of what silence would have counted
 
 
 def count_call(
@@ -34,24 +34,25 @@ def count_call(
     second: int,  # 0, 1, -1 or -2
     region: int,  # DIPLOID, X_NONPAR, Y_NONPAR or MITO
     sex: int,  # UNKNOWN, MALE or FEMALE
-) -> tuple[int, int, int, int]:
-    """AC, called copies, homozygotes and hemizygotes of one call: the plain form of the table below."""
+) -> tuple[int, int, int, int, int]:
+    """AC, called copies, homozygotes, hemizygotes and carriers of one call: the plain form of the table below."""
     copies = [c for c in (first, second) if c != -2]
     carried, called = copies.count(1), len(copies) - copies.count(-1)
-    if region == Y_NONPAR and sex == FEMALE:
-        return 0, 0, 0, 0
+    carrier = int(carried > 0)  # whatever the copies count for
+    if region in (X_NONPAR, Y_NONPAR) and (sex == UNKNOWN or (region, sex) == (Y_NONPAR, FEMALE)):
+        return 0, 0, 0, 0, carrier
     if region == MITO or (region in (X_NONPAR, Y_NONPAR) and sex == MALE):
         if called < len(copies) or called == 0:
-            return 0, 0, 0, 0
+            return 0, 0, 0, 0, carrier
         if len(set(copies)) > 1:
-            return (1, 1, 0, 0) if region == MITO else (0, 0, 0, 0)
-        return copies[0], 1, 0, copies[0]
-    return carried, called, int(len(copies) == 2 and carried == 2), int(len(copies) == 1 and carried == 1)
+            return (1, 1, 0, 0, 1) if region == MITO else (0, 0, 0, 0, carrier)
+        return copies[0], 1, 0, copies[0], carrier
+    return carried, called, int(len(copies) == 2 and carried == 2), int(len(copies) == 1 and carried == 1), carrier
 
 
-# By region, sex and the six bits of a word: the four counts, and the copies that silence would have counted.
+# By region, sex and the six bits of a word: the five sums, and the copies that silence would have counted.
 COUNTS: Final = np.array([[[count_call(int(FIRST[c]), int(SECOND[c]), region, sex) for c in range(64)]
-                           for sex in range(3)] for region in range(4)], np.int32)  # (region, sex, code, 4)
+                           for sex in range(3)] for region in range(4)], np.int32)  # (region, sex, code, 5)
 SILENT: Final = COPIES[..., None].astype(np.int32) * (np.arange(64) & 1)  # (region, sex, code)
 CHANGE: Final = COUNTS.copy()
 CHANGE[..., AN] -= SILENT
@@ -59,7 +60,7 @@ CHANGE[..., AN] -= SILENT
 # %% ../../nbs/library/1_store/34_counts.ipynb #01d65c2c
 @njit(cache=__name__ != "__main__", nogil=True)
 def _count(words, people, stratum, sex, sign, steps, regions, change, keys, count):  # type: ignore[no-untyped-def]  # numba infers
-    """Fill keys (n,) and counts (strata, 4, n); the number of distinct keys."""
+    """Fill keys (n,) and counts (strata, 5, n); the number of distinct keys."""
     n, at = -1, 0
     last = np.uint64(0xFFFFFFFFFFFFFFFF)
     for i in range(len(words)):
@@ -71,7 +72,7 @@ def _count(words, people, stratum, sex, sign, steps, regions, change, keys, coun
             while at + 1 < len(steps) and steps[at + 1] <= place:
                 at += 1
         person = people[i]
-        for c in range(4):
+        for c in range(5):
             count[stratum[person], c, n] += sign[person] * change[regions[at], sex[person], words[i] & np.uint64(63), c]
     return n + 1
 
@@ -81,12 +82,12 @@ class Counts:
     """Sums for some alleles."""
 
     keys: NDArray[np.uint64]  # (n,) sorted
-    count: NDArray[np.int32]  # (strata, 4, n): AC, correction of AN, HOM, HEMI
+    count: NDArray[np.int32]  # (strata, 5, n): AC, correction of AN, HOM, HEMI, carriers
 
     @classmethod
     def empty(cls, strata: int) -> Counts:
         """No allele."""
-        return cls(np.empty(0, np.uint64), np.zeros((strata, 4, 0), np.int32))
+        return cls(np.empty(0, np.uint64), np.zeros((strata, len(SUMS), 0), np.int32))
 
     def plus(self, other: Counts) -> Counts:
         """The sums of both, allele by allele."""
@@ -114,7 +115,7 @@ def count_words(
     steps, regions = region_steps(genome)
     keys, key = np.empty(len(words), np.uint64), words >> np.uint64(GENOTYPE_BITS)
     distinct = 1 + int(np.count_nonzero(key[1:] != key[:-1])) if len(words) else 0
-    count = np.zeros((strata, 4, distinct), np.int32)
+    count = np.zeros((strata, len(SUMS), distinct), np.int32)
     _count(words, people, stratum, sex, sign, steps, regions, CHANGE, keys, count)
     return Counts(keys[:distinct], count)
 
@@ -252,7 +253,7 @@ def table_counts(view: View, first: int, last: int) -> Counts:
     keys = view.group["table/key"][low:high]
     inside = clip(keys, first, last)
     span = slice(low + inside.start, low + inside.stop)
-    count = np.zeros((strata, 4, span.stop - span.start), np.int32)
+    count = np.zeros((strata, len(SUMS), span.stop - span.start), np.int32)
     for i, stratum in enumerate(view.strata):
         count[i] = view.group["table/count"][int(stratum), :, span]
     return Counts(keys[inside], count)

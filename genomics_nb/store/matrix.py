@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .alleles import COPIES, alleles_of, position_of, region_at
-from .counts import AC, HEMI, HOM, View, allele_numbers, base_sets, counts, exception_steps
+from .alleles import COPIES, UNKNOWN, alleles_of, position_of, region_at
+from .counts import AC, CARRIERS, HEMI, HOM, SUMS, View, allele_numbers, base_sets, counts, exception_steps
 from .row import FIRST, PHASED, SECOND, Intervals
 from .segments import BASE, CHUNK, SEX, Segment, is_hashed, join_texts
 
@@ -130,7 +130,7 @@ def block_of(
 # %% ../../nbs/library/1_store/36_matrix.ipynb #481aa0bd
 def carried_keys(view: View, first: int, last: int) -> NDArray[np.uint64]:
     """Keys of the alleles that somebody seen carries, sorted."""
-    found = [c.keys[c.count[:, AC].sum(0) > 0] for c in counts(view, first, last)]
+    found = [c.keys[c.count[:, CARRIERS].sum(0) > 0] for c in counts(view, first, last)]
     return np.concatenate(found) if found else np.empty(0, np.uint64)
 
 
@@ -205,7 +205,7 @@ def frequencies(
     last: int,
     attrs: dict[str, Any] | None = None,
 ) -> xr.Dataset:
-    """AC, AN, homozygotes and hemizygotes by stratum of every allele that somebody seen carries between two places.
+    """AC, AN, homozygotes, hemizygotes and carriers by stratum of every allele that somebody seen carries between two places.
 
     Dims: variants, strata. `stratum_sex` is unknown, male or female, `stratum_group` the group's name."""
     import xarray as xr
@@ -213,20 +213,22 @@ def frequencies(
     bases, steps = base_sets(view), exception_steps(view, view.pending())
     parts, numbers = [], []
     for found in counts(view, first, last):
-        found = found.some(found.count[:, AC].sum(0) > 0)
+        found = found.some(found.count[:, CARRIERS].sum(0) > 0)
         parts.append(found)
         numbers.append(allele_numbers(view, found, bases, steps))
     strata = len(view.strata)
     keys = np.concatenate([p.keys for p in parts] or [np.empty(0, np.uint64)])
-    count = np.concatenate([p.count for p in parts] or [np.zeros((strata, 4, 0), np.int32)], axis=2)
+    count = np.concatenate([p.count for p in parts] or [np.zeros((strata, len(SUMS), 0), np.int32)], axis=2)
     an = np.concatenate(numbers or [np.zeros((strata, 0), np.int64)], axis=1)
     values = {"variant_AC": (count[:, AC], "Copies of the allele"), "variant_AN": (an, "Called copies"),
               "variant_homozygotes": (count[:, HOM], "People with two copies"),
-              "variant_hemizygotes": (count[:, HEMI], "People whose only copy it is")}
+              "variant_hemizygotes": (count[:, HEMI], "People whose only copy it is"),
+              "variant_carriers": (count[:, CARRIERS], "People who have it, also where their copies do not count")}
     about = {"units": "1", "source": "exact sums over the people seen"}
     data = {name: (("variants", "strata"), value.T, {"long_name": text} | about) for name, (value, text) in values.items()}
     label = {"variant_key": ("variants", keys, {"description": "Position and allele as a sortable number, see store.alleles"}),
              "stratum_sex": ("strata", np.array(["unknown", "male", "female"], object)[view.strata % 3]),
              "stratum_group": ("strata", np.array([groups[s // 3] for s in view.strata], object))}
-    seen = {"genome_build": view.genome.build, "people": int(view.active.sum())}
+    seen = {"genome_build": view.genome.build, "people": int(view.active.sum()),
+            "people_of_unknown_sex": int((view.info[view.active, SEX] == UNKNOWN).sum())}  # not counted on X and Y outside PAR
     return xr.Dataset(site_arrays(view, keys, 65536) | data | label, attrs=seen | (attrs or {}))

@@ -158,7 +158,9 @@ def callable_at(
 # %% ../../nbs/library/1_store/31_row.ipynb #cd9f11c5
 @dataclass(frozen=True)
 class Rules:
-    """How a delivery is read into a cohort. The defaults are gnomAD's thresholds for a usable genotype (`adj`)."""
+    """How a delivery is read into a cohort. A reference block must be as good as gnomAD asks of a genotype (`adj`).
+
+    A call that is written out is the platform's word and is kept whatever its quality, unless its record was filtered."""
 
     passing: bool = True  # a record that the platform filtered is a no-call
     block_gq: int = 20  # a reference block below this genotype quality is a hole

@@ -51,7 +51,7 @@ def layout() -> dict[str, tuple[tuple[int, ...], tuple[int, ...], str, int]]:
         "bases/start": ((SLOTS, MANY), (1, CHUNK), "u4", 0),
         "bases/end": ((SLOTS, MANY), (1, CHUNK), "u4", 0),
         "table/key": ((MANY,), (CHUNK,), "u8", 0),
-        "table/count": ((SLOTS, 4, MANY), (1, 4, CHUNK), "i4", 0),
+        "table/count": ((SLOTS, 5, MANY), (1, 5, CHUNK), "i4", 0),
         "table/first": ((MANY,), (4096,), "u8", 0),
         "table/step": ((MANY,), (4 * CHUNK,), "u4", 0),
         "table/depth": ((SLOTS, MANY), (1, 4 * CHUNK), "i4", 0),

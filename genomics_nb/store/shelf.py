@@ -77,7 +77,7 @@ def see(
     attrs = attributes(store, name, decision, view, snapshot, at, people is None)
     return Seen(view, seen, attrs, span, cohort.groups)
 
-
+# %% ../../nbs/library/1_store/44_shelf.ipynb #attrs002
 def attributes(
     store: StoreFolder,
     name: str,
@@ -92,9 +92,10 @@ def attributes(
 
     hidden = int((view.info[:, STATE] == PRESENT).sum() - view.active.sum()) if everybody else len(decision.answer.left_out)
     attrs = {"cohort": name, "store": str(store.path), "purpose": decision.purpose, "decision": decision.decision,
-             "decided_at": decision.at, "consent_reasons": decision.answer.served, "left_out": decision.answer.left_out,
+             "decided_at": decision.at, "consent_reasons": decision.answer.served, "left_out": {},
              "audit_head": str(decision.head), "snapshot": snapshot, "tag": at or "", "hidden_people": hidden}
-    return attrs | {"comment": f"{explained(attrs)} As of {at or 'the head'}, snapshot {snapshot}."}
+    without = f" {hidden} people are left out: they do not consent today." if hidden else ""
+    return attrs | {"comment": f"{explained(attrs)}{without} As of {at or 'the head'}, snapshot {snapshot}."}
 
 # %% ../../nbs/library/1_store/44_shelf.ipynb #5c086aae
 def serve_cohort(
