@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -63,20 +64,33 @@ def content_id(vcf: Path, build: str, samples: dict[str, str] | None, callable_b
     return digest.hexdigest()[:32]
 
 
+_INTERVAL = re.compile(r"^(?!#|track|browser)([^\t\n]+)\t(\d{1,10})\t(\d{1,10})(?=[\t\n]|\Z)", re.MULTILINE | re.ASCII)
+
+
 def read_callable(bed: Path, contigs: list[str]) -> np.ndarray:
     """Callable regions of a BED file as (n, 3) int32: contig number, first and last position, 1-based inclusive, sorted."""
-    rows: list[tuple[int, int, int]] = []
-    for number, line in enumerate(bed.read_text().splitlines(), 1):
-        if not line.strip() or line.startswith(("#", "track", "browser")):
-            continue
-        parts = line.split("\t")
-        if len(parts) < 3 or not (parts[1].isdigit() and parts[2].isdigit()) or int(parts[1]) >= int(parts[2]):
-            raise InputError("this is no BED interval", file=bed, line=number, fix="contig, start (from 0) and end, with tabs")
-        if parts[0] not in contigs:
-            raise InputError("the VCF has no such contig", file=bed, line=number, field=parts[0],
-                             fix="use the contig names of the VCF")
-        rows.append((contigs.index(parts[0]), int(parts[1]) + 1, int(parts[2])))
-    return np.array(sorted(rows), np.int32).reshape(-1, 3)
+    text, place = bed.read_text().replace("\r\n", "\n"), {name: number for number, name in enumerate(contigs)}
+    found = _INTERVAL.findall(text)
+    said = [n for n, line in enumerate(text.split("\n"), 1) if line.strip() and not line.startswith(("#", "track", "browser"))]
+    rows = np.array([(place.get(name, -1), start, end) for name, start, end in found], np.int64).reshape(-1, 3)
+    good = (rows[:, 0] >= 0) & (rows[:, 1] < rows[:, 2]) & (rows[:, 2] < 1 << 31)
+    if len(found) != len(said) or not good.all():
+        raise _bad_interval(bed, text, said, place)
+    rows[:, 1] += 1
+    return rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))].astype(np.int32)
+
+
+def _bad_interval(bed: Path, text: str, said: list[int], place: dict[str, int]) -> InputError:
+    """The error of the first line that is no interval of a known contig."""
+    lines = text.split("\n")
+    for number in said:
+        match = _INTERVAL.match(lines[number - 1])
+        if not match or int(match[2]) >= int(match[3]) or int(match[3]) >= 1 << 31:
+            return InputError("this is no BED interval", file=bed, line=number, fix="contig, start (from 0) and end, with tabs")
+        if match[1] not in place:
+            return InputError("the VCF has no such contig", file=bed, line=number, field=match[1],
+                              fix="use the contig names of the VCF")
+    return InputError("this is no BED file", file=bed)
 
 # %% ../../nbs/library/1_store/08_ingest.ipynb #ea9ed710
 UNFINISHED = ".incoming-"
