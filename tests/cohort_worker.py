@@ -59,7 +59,7 @@ def work(path: Path, ledger: Path, kind: str, first: int) -> None:
     cohort, slot, draw = Cohort.open(path), first, random.Random(first)
     while True:
         with cohort.repository.locked():
-            some = list(range(slot, slot + (4 if kind == "merge" else 2)))
+            some = list(range(slot, slot + {"merge": 4, "remove": 8}.get(kind, 2)))
             slot += len(some)
             rows = [(s, "all", row_of(s)) for s in some]
             say(ledger, f"begin add {some}")
@@ -77,8 +77,7 @@ def work(path: Path, ledger: Path, kind: str, first: int) -> None:
                 say(ledger, f"begin tag [{slot}]")
                 tag(cohort, f"v{slot}")
                 say(ledger, f"done tag [{slot}]")
-            elif kind in ("remove", "erase"):
-                leaving = draw.choice(some)
+            for leaving in some[1:] if kind == "remove" else [draw.choice(some)] if kind == "erase" else []:
                 say(ledger, f"begin {kind} [{leaving}]")
                 if kind == "remove":
                     remove(cohort, [leaving])

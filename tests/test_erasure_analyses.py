@@ -318,7 +318,7 @@ def test_the_search_would_have_found_the_father(trio: tuple[StoreFolder, str], t
 
 def test_a_person_alone_in_a_file_is_removed_with_it(store: StoreFolder) -> None:
     family, solo = deliver(store, family_text(200)), deliver(store, family_text(150, 5, ("FATHER",)), "solo", None)
-    assert plan_erasure(store, "FATHER") == {"person": "FATHER", "remove": [solo], "rewrite": [family], "cases": [], "runs": [], "keep": []}
+    assert plan_erasure(store, "FATHER") == {"person": "FATHER", "remove": [solo], "rewrite": [family], "cohorts": [], "cases": [], "runs": [], "keep": []}
     result = erase_person(store, "FATHER")
     assert result.removed == (solo,) and list(result.rewritten) == [family] and result.traces == ()
     assert {p.name for p in store.analyses_folder.iterdir()} == {group(store, result.rewritten[family]).name}
