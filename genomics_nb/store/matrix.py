@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from ..core.types import StoreError
 from .alleles import COPIES, UNKNOWN, alleles_of, position_of, region_at
 from .counts import AC, CARRIERS, HEMI, HOM, SUMS, View, allele_numbers, base_sets, counts, exception_steps
 from .row import FIRST, PHASED, SECOND, Intervals
@@ -149,6 +150,8 @@ def allele_texts(view: View, keys: NDArray[np.uint64]) -> NDArray[Any]:
         if segment.long:
             known = segment.texts()
             join_texts(texts, {key: known[key] for key in wanted & known.keys()})
+    if len(texts) < len(wanted):
+        raise StoreError("the text of a long allele is missing", fix="Restore the cohort from a backup.")
     # The position does not matter where the text is in the key: the few hundred kinds of short alleles are spelt once.
     kinds, at = np.unique(np.where(is_hashed(keys), keys, keys & np.uint64(0xFFFFFFFF)), return_inverse=True)
     pairs = np.empty((len(kinds), 2), object)

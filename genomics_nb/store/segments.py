@@ -21,8 +21,8 @@ from .row import Row
 __all__ = ['CHUNK', 'FRAME', 'SLOTS', 'BLOCKS', 'WIDE', 'SMALL', 'TIER', 'MANY', 'STATE', 'WORDS', 'EVENTS', 'LONG', 'TEXT',
            'SEX', 'GROUP', 'BASE', 'BLOCK', 'COUNTED', 'REPEATED', 'LEVEL', 'EMPTY', 'PRESENT', 'GONE', 'ERASED',
            'NEXT_BLOCK', 'NEXT_BASE', 'TABLE_ROWS', 'TABLE_STEPS', 'layout', 'create_arrays', 'write_padded',
-           'stretch_of', 'clip', 'framed', 'pack_texts', 'unpack_texts', 'join_texts', 'Segment', 'Writer', 'write_row',
-           'Cursor', 'in_order', 'windows', 'merged_events', 'is_hashed', 'merge']
+           'stretch_of', 'all_written', 'clip', 'framed', 'pack_texts', 'unpack_texts', 'join_texts', 'Segment',
+           'Writer', 'write_row', 'Cursor', 'in_order', 'windows', 'merged_events', 'is_hashed', 'merge']
 
 # %% ../../nbs/library/1_store/33_segments.ipynb #2d64ebe4
 CHUNK: Final = 65536  # words in a chunk: 512 KiB
@@ -110,6 +110,15 @@ def stretch_of(
     low = max(int(np.searchsorted(starts, first_word(first), side="left")) - 1, 0)
     high = int(np.searchsorted(starts, first_word(last) | np.uint64(0xFFFFFFFF), side="right"))
     return low * CHUNK, min(high * CHUNK, length)
+
+
+def all_written(
+    words: NDArray[np.uint64],  # from the start of a chunk
+) -> NDArray[np.uint64]:
+    """The words themselves. Raises `StoreError` where a chunk that was written reads as if it never was: no word is 0."""
+    if (words[::CHUNK] == 0).any():
+        raise StoreError("words of the cohort are missing", fix="Restore the cohort from a backup.")
+    return words
 
 
 def clip(
@@ -203,7 +212,7 @@ class Segment:
     def words_of(self, first: int, last: int) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
         """Words between two places, and the number of the person in this segment, for each."""
         low, high = stretch_of(self.group, self.kind, "word", self.number, self.words, first, last)
-        words = self.group[f"{self.kind}/word"][self.number, low:high]
+        words = all_written(self.group[f"{self.kind}/word"][self.number, low:high])
         inside = clip(words, first, last)
         if self.kind == "rows":
             return words[inside], np.zeros(inside.stop - inside.start, np.uint8)
@@ -313,7 +322,7 @@ class Cursor:
         while self.at < self.segment.words and len(self.words) == 0:
             stop = min(self.at + chunks * CHUNK, self.segment.words)
             s = self.segment
-            words = s.group[f"{s.kind}/word"][s.number, self.at:stop]
+            words = all_written(s.group[f"{s.kind}/word"][s.number, self.at:stop])
             blocks = s.kind == "blocks"
             people = self.renumber[s.group["blocks/member"][s.number, self.at:stop] if blocks else np.zeros(len(words), np.uint8)]
             kept = people >= 0
