@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .terminal import Json, Store, answer, group, open_store
+from .terminal import Json, Store, answer, group, open_store, store_path
 
 app = group("The catalogue and who is in it.")
 catalogue_app = group("The database behind a store.")
@@ -26,16 +26,11 @@ def unopened(
     store: Path | None,  # as given; None: from the settings
 ) -> Any:
     """A store whose catalogue may be of any version, as a `StoreFolder`. Raises `ParameterError`, `StoreError`."""
-    from genomics_nb.core.config import settings
-    from genomics_nb.core.types import ParameterError
     from genomics_nb.store.audit import AuditLog
     from genomics_nb.store.catalogue import find_catalogue
     from genomics_nb.store.folder import StoreFolder, read_settings
 
-    chosen = store if store is not None else settings().store
-    if chosen is None:
-        raise ParameterError("no store was named", fix="Give --store STORE, or set GENOMICS_NB_STORE.")
-    place = Path(chosen).expanduser().absolute()
+    place = store_path(store).expanduser().absolute()
     said = read_settings(place)
     catalogue = find_catalogue(said.catalogue if said.catalogue is not None else place / "catalogue.sqlite")
     return StoreFolder(place, said.care, catalogue, AuditLog(catalogue, place, said.group is not None), said.group)
