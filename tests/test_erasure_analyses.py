@@ -505,7 +505,7 @@ def consistent(store: StoreFolder) -> None:
 
 STEPS = [("erasure", "begin_erasure", "after"), ("erasure", "divide", "before"), ("analysis_erasure", "rewrite_array", "after"),
          ("analysis_erasure", "flush_tree", "before"), ("analysis_erasure", "flush_tree", "after"), ("erasure", "divide", "after"),
-         ("erasure", "swap", "before"), ("erasure", "swap", "after"), ("erasure", "flush_folder", "after"),
+         ("erasure", "swap", "before"), ("erasure", "swap", "after"), ("erasure", "flush", "after"),
          ("erasure", "delete_group", "after"), ("erasure", "settle", "before"), ("erasure", "finish_facts", "after"),
          ("erasure", "let_go", "before"), ("erasure", "settle", "after")]
 

@@ -21,6 +21,7 @@ import numpy as np
 import zarr
 
 from ..core.config import usable_cores
+from ..core.record import flush
 from ..core.types import StoreError
 from .collect import region_index, small_array
 from .schema import Column, open_vcz
@@ -253,11 +254,7 @@ def flush_tree(
     """Bring every file and folder below to the disk."""
     for place, _, names in os.walk(folder):
         for path in (place, *(os.path.join(place, name) for name in names)):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            flush(path)
 
 
 def rewrite_group(

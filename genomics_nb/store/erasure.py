@@ -19,6 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ..core.record import flush
 from ..core.types import NotFoundError, StoreError
 from .audit import AuditTransaction
 from .folder import Finding, StoreFolder, is_rewritten
@@ -30,10 +31,10 @@ from .tables import (
     analyses, analysis_samples, case_documents, cases, cohort_members, deliveries, events, members, persons, samples)
 
 # %% auto #0
-__all__ = ['GENETIC', 'erasing', 'open_erasures', 'begin_erasure', 'analyses_with', 'divided_id', 'hidden_name', 'flush_folder',
-           'delete_group', 'Divided', 'divide', 'swap', 'move_fingerprints', 'runs_of', 'cases_of', 'forget_answers',
-           'orphans', 'clean', 'Erasure', 'erase_analyses', 'settle', 'finish_facts', 'erase_person', 'history',
-           'panels', 'below', 'plan_erasure', 'erasure_findings']
+__all__ = ['GENETIC', 'erasing', 'open_erasures', 'begin_erasure', 'analyses_with', 'divided_id', 'hidden_name', 'delete_group',
+           'Divided', 'divide', 'swap', 'move_fingerprints', 'runs_of', 'cases_of', 'forget_answers', 'orphans',
+           'clean', 'Erasure', 'erase_analyses', 'settle', 'finish_facts', 'erase_person', 'history', 'panels', 'below',
+           'plan_erasure', 'erasure_findings']
 
 # %% ../../nbs/library/1_store/42_erasure.ipynb #1a5b324f
 @contextmanager
@@ -106,15 +107,6 @@ def hidden_name(store: StoreFolder, analysis: str) -> Path:
     return store.analyses_folder / f"{UNFINISHED}{analysis}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def delete_group(
     store: StoreFolder,
     path: Path,
@@ -125,9 +117,9 @@ def delete_group(
         path.rename(hidden)
     except FileNotFoundError:
         return
-    flush_folder(store.analyses_folder)
+    flush(store.analyses_folder)
     shutil.rmtree(hidden)
-    flush_folder(store.analyses_folder)
+    flush(store.analyses_folder)
 
 # %% ../../nbs/library/1_store/42_erasure.ipynb #2276dd69
 @dataclass(frozen=True)
@@ -172,7 +164,7 @@ def divide(
                              fix="Free disk space, then erase again; the old analysis is still in use.") from None
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
-        flush_folder(store.analyses_folder)
+        flush(store.analyses_folder)
     new = replace(row, analysis=name, path=target.name, content_hash=name, records=int(found.keep.sum()), samples=stay)
     return Divided(row, new, evidence)
 

@@ -23,6 +23,7 @@ import numpy as np
 import zarr
 
 from ..core.config import usable_cores
+from ..core.record import flush
 from ..core.reference import check_build, guess_build
 from ..core.types import InputError, StoreError
 from .bgzf import Limits, pieces
@@ -166,9 +167,7 @@ def _known(path: Path, identity: str, seconds: float) -> Analysis:
 def _publish(folder: Path, final: Path) -> None:
     """Gives the finished group its name, unless the same delivery got there first."""
     for path in (folder, folder.parent):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        flush(path)
     try:
         folder.rename(final)
     except OSError:
