@@ -342,7 +342,7 @@ def slice_store(folder: Path, joint: Path, last: str) -> dict[str, float]:
 
 def peers(given: int) -> dict[str, Any]:
     """Adding the last of 2,504 people of the real slice, and of `given` generated exomes: everybody's way."""
-    from genomics_nb.store.alleles import Genome
+    from genomics_nb.core.genome import Genome
     from genomics_nb.store.cad import CAD
 
     found: dict[str, Any] = {"agree": []}

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genomics_nb.core.synth import BGZF_END, bgzf
-from genomics_nb.store.alleles import FEMALE, HASHED, MALE, Genome, allele_code
+from genomics_nb.core.genome import Genome
+from genomics_nb.store.alleles import FEMALE, HASHED, MALE, allele_code
 from genomics_nb.store.row import CALLABLE, HOLE, Intervals, Row, events_of, exceptions, genotype_code
 
 GENES, EXONS, LONG, SPACE, BESIDE = 20_000, 9, 190, 5_000, 10  # bases of an exon, between two, and beside one

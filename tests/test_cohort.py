@@ -18,7 +18,7 @@ from cohort_worker import shrink
 
 from genomics_nb.store import counts as counts_module
 from genomics_nb.store import segments as segments_module
-from genomics_nb.store.alleles import Genome
+from genomics_nb.core.genome import Genome
 from genomics_nb.store.cohort import Cohort, add, recount, remove, tag
 from genomics_nb.store.counts import View
 from genomics_nb.store.ingest import ingest

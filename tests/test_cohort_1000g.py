@@ -24,7 +24,8 @@ from cohort_truth import trimmed
 from numcodecs import blosc, zstd
 from numpy.typing import NDArray
 
-from genomics_nb.store.alleles import FEMALE, MALE, Genome
+from genomics_nb.core.genome import Genome
+from genomics_nb.store.alleles import FEMALE, MALE
 from genomics_nb.store.cohort import Cohort, add, recount, remove, tag
 from genomics_nb.store.counts import View
 from genomics_nb.store.ingest import ingest

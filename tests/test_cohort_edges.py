@@ -11,7 +11,8 @@ import zarr
 
 from genomics_nb.core.types import GenomicsError, InputError, ParameterError, StoreError
 from genomics_nb.store.alignment import Fasta, alignment, fasta_identity
-from genomics_nb.store.alleles import HASHED, Genome, encode
+from genomics_nb.core.genome import Genome
+from genomics_nb.store.alleles import HASHED, encode
 from genomics_nb.store.cad import synthetic_store
 from genomics_nb.store.cohort import Cohort, add, recount, remove, tag
 from genomics_nb.store.cohorts import add_people, build_cohort, changing, cohort_path, reserve, slot_states

@@ -15,7 +15,8 @@ import numpy as np
 
 from ..core.reference import bare_contig
 from ..core.types import InputError, ParameterError
-from .alleles import Genome, left_align
+from ..core.genome import Genome
+from .alleles import left_align
 from .cohort import Cohort
 
 # %% auto #0

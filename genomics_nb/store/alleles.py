@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,64 +14,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..core.reference import BUILDS, CONTIG_LENGTHS, PAR_X, PAR_Y, bare_contig
-from ..core.types import InputError
+from ..core.genome import Genome
+from ..core.reference import PAR_X, PAR_Y
 
 # %% auto #0
 __all__ = ['DIPLOID', 'X_NONPAR', 'Y_NONPAR', 'MITO', 'UNKNOWN', 'MALE', 'FEMALE', 'COPIES', 'GENOTYPE_BITS', 'ALLELE_BITS',
-           'HASHED', 'INLINE', 'WIDTH', 'Genome', 'region_steps', 'region_at', 'trim', 'left_align', 'allele_code',
-           'allele_text', 'Encoded', 'encode', 'keys_of', 'position_of', 'first_word', 'alleles_of', 'distinct']
-
-# %% ../../nbs/library/1_store/30_alleles.ipynb #2a13da78
-@dataclass(frozen=True)
-class Genome:
-    """The line through one build: chromosome names, and the number of bases before each."""
-
-    build: str
-    names: tuple[str, ...]  # 1 ... 22, X, Y, MT
-    offsets: NDArray[np.int64]  # (26,) bases before each chromosome, and the length of the line
-
-    @classmethod
-    def of(cls, build: str) -> Genome:
-        """The line of GRCh37 or GRCh38. Raises `InputError` for another build."""
-        if build not in BUILDS:
-            raise InputError(f"a cohort needs a known build, not {build}", field="build", fix="Use GRCh37 or GRCh38.")
-        lengths = CONTIG_LENGTHS[build]
-        return cls(build, tuple(lengths), np.concatenate([[0], np.cumsum(list(lengths.values()))]).astype(np.int64))
-
-    def starts(self, contig_id: Sequence[str]) -> NDArray[np.int64]:
-        """Bases before each contig of a file, (contigs,); -1 where the contig has no place on the line."""
-        place = {name: int(start) for name, start in zip(self.names, self.offsets, strict=False)}
-        return np.array([place.get(bare_contig(str(name)), -1) for name in contig_id], np.int64)
-
-    def place(self, start: NDArray[np.integer], position: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Places on the line of 1-based positions, each on the contig with that start; -1 for what lies on no chromosome."""
-        start, linear = np.asarray(start, np.int64), np.asarray(start, np.int64) + position
-        inside = (start >= 0) & (linear > start) & (linear <= self.last(np.maximum(start, 0) + 1))
-        return np.where(inside, linear, -1)
-
-    def last(self, linear: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The last place of the chromosome of each place on the line."""
-        return self.offsets[np.clip(np.searchsorted(self.offsets, linear, side="left"), 1, len(self.names))]
-
-    def locate(self, linear: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Chromosome number, from 0, and 1-based position of places on the line."""
-        linear = np.asarray(linear, np.int64)
-        number = np.clip(np.searchsorted(self.offsets, linear, side="left") - 1, 0, len(self.names) - 1)
-        return number, linear - self.offsets[number]
-
-    def span(self, region: str) -> tuple[int, int]:
-        """First and last place of `22`, `22:16000000-17000000` or `chr22:16,000,000`. Raises `InputError`."""
-        name, _, rest = region.replace(",", "").partition(":")
-        bare = bare_contig(name.strip())
-        first, dash, last = rest.partition("-")
-        if bare not in self.names or (rest and not (first.isdecimal() and (not dash or last.isdecimal()))):
-            raise InputError(f"the region {region} cannot be read", fix="Write it as 22:16000000-16500000.")
-        start, length = int(self.starts([bare])[0]), CONTIG_LENGTHS[self.build][bare]
-        low, high = (int(first), int(last) if dash else int(first)) if rest else (1, length)
-        if not 1 <= low <= high:
-            raise InputError(f"the region {region} is empty", fix="Positions count from 1, the smaller one first.")
-        return start + min(low, length + 1), start + min(high, length)
+           'HASHED', 'INLINE', 'WIDTH', 'region_steps', 'region_at', 'trim', 'left_align', 'allele_code', 'allele_text',
+           'Encoded', 'encode', 'keys_of', 'position_of', 'first_word', 'alleles_of', 'distinct']
 
 # %% ../../nbs/library/1_store/30_alleles.ipynb #91d96f86
 DIPLOID, X_NONPAR, Y_NONPAR, MITO = 0, 1, 2, 3

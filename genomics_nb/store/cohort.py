@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.types import NotFoundError, ParameterError, StoreError
-from .alleles import Genome
+from ..core.genome import Genome
 from .counts import SUMS, Counts, Steps, View, counts, exception_steps
 from .repository import Change, Repository, check_tag, translated
 from .row import ADJ, Row, Rules

@@ -13,9 +13,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from genomics_nb.store.alleles import (
-    COPIES, FEMALE, GENOTYPE_BITS, MALE, MITO, UNKNOWN, X_NONPAR, Y_NONPAR, Genome, distinct, first_word, position_of,
-    region_at, region_steps)
+from ..core.genome import Genome
+from .alleles import (
+
+    COPIES, FEMALE, GENOTYPE_BITS, MALE, MITO, UNKNOWN,
+
+    X_NONPAR, Y_NONPAR, distinct, first_word, position_of, region_at, region_steps)
 from .row import FIRST, SECOND, Intervals
 from .segments import (
     BASE, BLOCK, CHUNK, COUNTED, GROUP, NEXT_BLOCK, PRESENT, SEX, STATE, TABLE_ROWS, TABLE_STEPS, Segment, clip, in_order)

@@ -18,8 +18,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..core.reference import BUILDS, CONTIG_LENGTHS, bare_contig
-from ..core.types import InputError
+from ..core.genome import Genome
 
 # %% ../../nbs/library/1_store/09_markers.ipynb #9c99cc0c
 PANEL_BITS: Final = 4  # one position in 16
@@ -32,12 +31,9 @@ def autosome_starts(
     contig_id: Sequence[str],
 ) -> NDArray[np.int64]:
     """Bases before each contig on the line of autosomes, (contigs,); -1 for a contig that is none. Raises `InputError`."""
-    if build not in BUILDS:
-        raise InputError(f"samples are compared on a known build, not {build}", field="build", fix="Declare GRCh37 or GRCh38.")
-    before, total = {}, 0
-    for name in map(str, range(1, 23)):
-        before[name], total = total, total + CONTIG_LENGTHS[build][name]
-    return np.array([before.get(bare_contig(str(name)), -1) for name in contig_id], np.int64)
+    line = Genome.of(build)
+    starts = line.starts(contig_id)
+    return np.where(starts < line.offsets[22], starts, -1)  # X begins behind the 22 autosomes
 
 
 @njit(cache=_CACHE, nogil=True)

@@ -14,9 +14,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from genomics_nb.store.alleles import (
-    COPIES, DIPLOID, FEMALE, GENOTYPE_BITS, Y_NONPAR, Encoded, Genome, distinct, encode, keys_of, position_of,
-    region_at)
+from ..core.genome import Genome
+from .alleles import (
+
+    COPIES, DIPLOID, FEMALE, GENOTYPE_BITS, Y_NONPAR,
+
+    Encoded, distinct, encode, keys_of, position_of, region_at)
 
 # %% auto #0
 __all__ = ['MISSING', 'ABSENT', 'FIRST', 'SECOND', 'PHASED', 'CARRIER', 'PARTIAL', 'UNCALLED', 'LONE', 'NOWHERE', 'HOLE',
