@@ -66,7 +66,8 @@ from nbdev.serve import proc_nbs
 for page in proc_nbs(n_workers=0).rglob("*.ipynb"):
     nb = json.loads(page.read_text(encoding="utf-8"))
     cells = [c for c in nb["cells"] if not re.match(r"#\| default_exp|<!-- WARNING", "".join(c["source"]))]
-    title, said, rest = re.match(r"# (.+)\n*(?:> (.+)\n*)?([\s\S]*)", "".join(cells[0]["source"])).groups()
+    title, quote, rest = re.match(r"# (.+)\n*((?:>.*\n?)*)\n*([\s\S]*)", "".join(cells[0]["source"])).groups()
+    said = " ".join(line.lstrip("> ") for line in quote.splitlines())
     front = "".join(f"{k}: {json.dumps(v, ensure_ascii=False)}\n" for k, v in (("title", title), ("description", said)) if v)
     cells[0] |= {"source": rest}
     head = {"cell_type": "raw", "id": "front", "metadata": {}, "source": f"---\n{front}---"}

@@ -69,3 +69,8 @@ def test_the_front_door_leads_to_the_library(site: Path, chromium) -> None:  # n
     assert page.locator("h1").first.inner_text().strip()
     assert page.locator("nav a, .sidebar a").count() > 10
     page.close()
+
+
+def test_the_sentence_under_a_title_is_whole(site: Path) -> None:
+    cut = [p.name for p in site.rglob("*.html") if "<blockquote" in p.read_text(encoding="utf-8")]
+    assert cut == []  # what the front matter did not take is left as a quotation
