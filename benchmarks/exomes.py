@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from genomics_nb.core.synth import BGZF_END, bgzf
 from genomics_nb.core.genome import Genome
 from genomics_nb.store.alleles import FEMALE, HASHED, MALE, allele_code
-from genomics_nb.store.row import CALLABLE, HOLE, Intervals, Row, events_of, exceptions, genotype_code
+from genomics_nb.core.stretches import CALLABLE, HOLE, Intervals, events_of, exceptions
+from genomics_nb.store.row import Row, genotype_code
 
 GENES, EXONS, LONG, SPACE, BESIDE = 20_000, 9, 190, 5_000, 10  # bases of an exon, between two, and beside one
 TAIL = "ACGTACGTTGCATG"

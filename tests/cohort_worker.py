@@ -17,7 +17,8 @@ from genomics_nb.store import scrub as scrub_module
 from genomics_nb.store import segments as segments_module
 from genomics_nb.store.alleles import HASHED
 from genomics_nb.store.cohort import Cohort, add, put_rows, remove, tag, tidy
-from genomics_nb.store.row import AS_BASE, HOLE, Intervals, Row, genotype_code
+from genomics_nb.core.stretches import AS_BASE, HOLE, Intervals
+from genomics_nb.store.row import Row, genotype_code
 from genomics_nb.store.scrub import scrub
 
 KIT = Intervals.merged(np.array([1000]), np.array([5000]))

@@ -19,7 +19,8 @@ from genomics_nb.store.cohorts import add_people, build_cohort, changing, cohort
 from genomics_nb.store.ingest import ingest
 from genomics_nb.store.matrix import carried_keys, frequencies, genotypes
 from genomics_nb.store.repository import Repository
-from genomics_nb.store.row import CALLABLE, HOLE, NOWHERE, Intervals, Row, callable_at, genotype_code, joined, read_rows
+from genomics_nb.core.stretches import CALLABLE, HOLE, NOWHERE, Intervals, callable_at
+from genomics_nb.store.row import Row, genotype_code, joined, read_rows
 from genomics_nb.store.scrub import evidence_of, scrub, wipe
 from genomics_nb.store.segments import ERASED
 from genomics_nb.store.shelf import cohort_findings, erase_from_cohorts, serve_cohort

@@ -20,7 +20,7 @@ from ..core.reference import PAR_X, PAR_Y
 # %% auto #0
 __all__ = ['DIPLOID', 'X_NONPAR', 'Y_NONPAR', 'MITO', 'UNKNOWN', 'MALE', 'FEMALE', 'COPIES', 'GENOTYPE_BITS', 'ALLELE_BITS',
            'HASHED', 'INLINE', 'WIDTH', 'region_steps', 'region_at', 'trim', 'left_align', 'allele_code', 'allele_text',
-           'Encoded', 'encode', 'keys_of', 'position_of', 'first_word', 'alleles_of', 'distinct']
+           'Encoded', 'encode', 'keys_of', 'position_of', 'first_word', 'alleles_of']
 
 # %% ../../nbs/library/1_store/30_alleles.ipynb #91d96f86
 DIPLOID, X_NONPAR, Y_NONPAR, MITO = 0, 1, 2, 3
@@ -219,11 +219,3 @@ def alleles_of(
         ref, alt = allele_text(code) if code < HASHED else texts[key & ~63].split(" ")
         pairs.append((ref, alt))
     return pairs
-
-# %% ../../nbs/library/1_store/30_alleles.ipynb #5d1f0e02
-def distinct(
-    values: NDArray[Any],  # (n,)
-) -> NDArray[Any]:
-    """The values sorted, each once."""
-    ordered = np.sort(values, kind="stable")
-    return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered

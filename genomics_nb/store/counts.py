@@ -14,12 +14,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..core.genome import Genome
+from ..core.stretches import distinct
 from .alleles import (
-
     COPIES, FEMALE, GENOTYPE_BITS, MALE, MITO, UNKNOWN,
-
-    X_NONPAR, Y_NONPAR, distinct, first_word, position_of, region_at, region_steps)
-from .row import FIRST, SECOND, Intervals
+    X_NONPAR, Y_NONPAR, first_word, position_of, region_at, region_steps)
+from ..core.stretches import Intervals
+from .row import FIRST, SECOND
 from .segments import (
     BASE, BLOCK, CHUNK, COUNTED, GROUP, NEXT_BLOCK, PRESENT, SEX, STATE, TABLE_ROWS, TABLE_STEPS, Segment, clip, in_order)
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..core.types import StoreError
 from .alleles import COPIES, UNKNOWN, alleles_of, position_of, region_at
 from .counts import AC, CARRIERS, HEMI, HOM, SUMS, View, allele_numbers, base_sets, counts, exception_steps
-from .row import FIRST, PHASED, SECOND, Intervals
+from ..core.stretches import Intervals
+from .row import FIRST, PHASED, SECOND
 from .segments import BASE, CHUNK, SEX, Segment, is_hashed, join_texts
 
 if TYPE_CHECKING:

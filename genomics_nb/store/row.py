@@ -5,7 +5,6 @@
 # %% ../../nbs/library/1_store/31_row.ipynb #bd4917f4
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,18 +14,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..core.genome import Genome
+from ..core.stretches import CALLABLE, HOLE, NOWHERE, Intervals, callable_at, events_of, exceptions
 from .alleles import (
-
-    COPIES, DIPLOID, FEMALE, GENOTYPE_BITS, Y_NONPAR,
-
-    Encoded, distinct, encode, keys_of, position_of, region_at)
+    COPIES, DIPLOID, FEMALE, GENOTYPE_BITS, Y_NONPAR, Encoded, encode, keys_of, position_of, region_at)
 
 # %% auto #0
-__all__ = ['MISSING', 'ABSENT', 'FIRST', 'SECOND', 'PHASED', 'CARRIER', 'PARTIAL', 'UNCALLED', 'LONE', 'NOWHERE', 'HOLE',
-           'CALLABLE', 'AS_BASE', 'ADJ', 'AT_ONCE', 'genotype_code', 'Intervals', 'exceptions', 'events_of',
-           'state_after', 'callable_at', 'Rules', 'Notes', 'Records', 'alternates', 'unsure_calls', 'block_quality',
-           'take_chunk', 'Row', 'one_each', 'events_from', 'differs_from_silence', 'make_row', 'base_of', 'chunks_of',
-           'runs_of', 'chromosomes', 'read_rows', 'joined']
+__all__ = ['MISSING', 'ABSENT', 'FIRST', 'SECOND', 'PHASED', 'CARRIER', 'PARTIAL', 'UNCALLED', 'LONE', 'ADJ', 'AT_ONCE',
+           'genotype_code', 'Rules', 'Notes', 'Records', 'alternates', 'unsure_calls', 'block_quality', 'take_chunk',
+           'Row', 'one_each', 'events_from', 'differs_from_silence', 'make_row', 'base_of', 'chunks_of', 'runs_of',
+           'chromosomes', 'read_rows', 'joined']
 
 # %% ../../nbs/library/1_store/31_row.ipynb #4aada4a1
 MISSING, ABSENT = 2, 3  # states of a copy beside 0 and 1; only the second copy can be absent
@@ -49,114 +45,6 @@ def genotype_code(
     """The six bits of one call."""
     a, b = MISSING if first < 0 else first, {-1: MISSING, -2: ABSENT}.get(second, second)
     return ((phased * 3 + a) * 4 + b) * 2 + callable_here
-
-# %% ../../nbs/library/1_store/31_row.ipynb #a37a9333
-@dataclass(frozen=True)
-class Intervals:
-    """Stretches of the line: sorted, disjoint, inclusive."""
-
-    start: NDArray[np.uint32]
-    end: NDArray[np.uint32]
-
-    @classmethod
-    def merged(cls, start: NDArray[Any], end: NDArray[Any]) -> Intervals:
-        """Any stretches, with those that touch or overlap joined."""
-        order = np.argsort(start, kind="stable")
-        low, high = np.asarray(start, np.int64)[order], np.maximum.accumulate(np.asarray(end, np.int64)[order])
-        if not len(low):
-            return cls(np.empty(0, np.uint32), np.empty(0, np.uint32))
-        new = np.r_[True, low[1:] > high[:-1] + 1]
-        return cls(low[new].astype(np.uint32), high[np.r_[new[1:], True]].astype(np.uint32))
-
-    def contains(self, place: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Whether each place lies in a stretch."""
-        if not len(self.start):
-            return np.zeros(len(place), bool)
-        at = np.searchsorted(self.start, np.asarray(place, np.uint32), side="right") - 1
-        return (at >= 0) & (np.asarray(place) <= self.end[np.maximum(at, 0)])
-
-    @property
-    def identity(self) -> int:
-        """63 bits of a hash of the content; 0 for no stretch at all."""
-        if not len(self.start):
-            return 0
-        digest = hashlib.blake2b(self.start.tobytes() + self.end.tobytes(), digest_size=8).digest()
-        return int.from_bytes(digest, "big") >> 1 or 1
-
-
-NOWHERE: Final = Intervals.merged(np.empty(0), np.empty(0))
-
-# %% ../../nbs/library/1_store/31_row.ipynb #476b8052
-HOLE, CALLABLE, AS_BASE = 0, 1, 2  # states of a stretch; AS_BASE ends an exception
-
-
-@njit(cache=__name__ != "__main__", nogil=True)
-def _paint(cuts, start, end, state, painted):  # type: ignore[no-untyped-def]  # numba infers
-    """Later stretches over earlier ones, piece by piece."""
-    for i in range(len(start)):
-        j = np.searchsorted(cuts, start[i])
-        while j < len(cuts) and cuts[j] <= end[i]:
-            painted[j] = state[i]
-            j += 1
-
-
-def exceptions(
-    base: Intervals,
-    layers: Sequence[tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer] | int]],  # start, end, state
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]:
-    """Start, end and state of the stretches that differ from `base`, when the layers are painted one over the other."""
-    start = np.concatenate([np.asarray(s, np.int64) for s, _, _ in layers]) if layers else np.empty(0, np.int64)
-    end = np.concatenate([np.asarray(e, np.int64) for _, e, _ in layers]) if layers else np.empty(0, np.int64)
-    if not len(start):
-        return np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8)
-    state = np.concatenate([np.broadcast_to(np.asarray(v, np.int8), np.shape(s)) for s, _, v in layers])
-    near = [edge[np.searchsorted(edge, start.min()):np.searchsorted(edge, end.max() + 1)]
-            for edge in (base.start.astype(np.int64), base.end.astype(np.int64) + 1)]
-    cuts = distinct(np.concatenate([start, end + 1, *near]))
-    painted = np.full(len(cuts), AS_BASE, np.int8)
-    _paint(cuts, start, end, state, painted)
-    differs = (painted != AS_BASE) & (painted != base.contains(cuts))
-    last = np.r_[cuts[1:], cuts[-1] + 1] - 1
-    low, high, value = cuts[differs], last[differs], painted[differs]
-    if not len(low):
-        return np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8)
-    new = np.r_[True, (low[1:] > high[:-1] + 1) | (value[1:] != value[:-1])]
-    return low[new].astype(np.uint32), high[np.r_[new[1:], True]].astype(np.uint32), value[new].astype(np.uint8)
-
-# %% ../../nbs/library/1_store/31_row.ipynb #9aa82475
-def events_of(
-    start: NDArray[np.uint32],
-    end: NDArray[np.uint32],
-    state: NDArray[np.uint8],
-) -> NDArray[np.uint64]:
-    """Sorted events, (2n,) or fewer: place in the upper 32 bits, state in the lowest 8; the person's number, 0, between."""
-    if not len(start):
-        return np.empty(0, np.uint64)
-    touching = np.r_[start[1:].astype(np.int64) == end[:-1].astype(np.int64) + 1, False]
-    opening = start.astype(np.uint64) << np.uint64(32) | state.astype(np.uint64)
-    closing = (end.astype(np.uint64) + np.uint64(1)) << np.uint64(32) | np.uint64(AS_BASE)
-    return np.sort(np.concatenate([opening, closing[~touching]]))
-
-
-def state_after(
-    events: NDArray[np.uint64],  # of one person
-    place: NDArray[np.integer],  # (n,)
-) -> NDArray[np.uint8]:
-    """State of each place, (n,): HOLE, CALLABLE or AS_BASE."""
-    if not len(events):
-        return np.full(len(place), AS_BASE, np.uint8)
-    at = np.searchsorted(events >> np.uint64(32), np.asarray(place, np.uint64), side="right") - 1
-    return np.where(at < 0, AS_BASE, events[np.maximum(at, 0)] & np.uint64(255)).astype(np.uint8)
-
-
-def callable_at(
-    base: Intervals,
-    events: NDArray[np.uint64],  # of one person
-    place: NDArray[np.integer],  # (n,)
-) -> NDArray[np.bool_]:
-    """Whether silence means reference at each place, (n,)."""
-    state = state_after(events, place)
-    return np.where(state == AS_BASE, base.contains(place), state == CALLABLE)
 
 # %% ../../nbs/library/1_store/31_row.ipynb #cd9f11c5
 @dataclass(frozen=True)

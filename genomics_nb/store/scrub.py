@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.types import StoreError
-from .alleles import distinct
+from ..core.stretches import distinct
 from .cohort import NEXT_SLOT, Cohort, blank, blank_block, fold, set_lines
 from .counts import View
 from .repository import MAIN, Repository, translated

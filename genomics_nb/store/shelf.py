@@ -111,7 +111,7 @@ def serve_cohort(
     """The genotypes of a cohort, lazy: (variants, samples, ploidy).
 
     Raises as `see`, and `NotFoundError` for a person who is not seen."""
-    from genomics_nb.store.alleles import distinct
+    from genomics_nb.core.stretches import distinct
     from genomics_nb.store.matrix import carried_keys, frequencies, genotypes, keys_of_person
 
     seen = see(store, name, purpose, intent, at, region, people if where is None else None)
