@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab docs readme bench lint dev clean
+.PHONY: help demo test lab docs readme bench bench-diagnosis lint dev clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,7 @@ help:
 	@echo "make docs    the documentation site, in _docs/"
 	@echo "make readme  README.md from nbs/index.ipynb"
 	@echo "make bench   measure against the peers, in benchmarks/"
+	@echo "make bench-diagnosis  how often published cases are solved, in benchmarks/"
 	@echo "make lint    ruff and mypy"
 	@echo "make dev     the hooks that keep notebooks clean in git"
 	@echo "make clean   remove what these commands made, the environment apart"
@@ -91,6 +92,9 @@ readme: $(BENCH)
 
 bench: $(BENCH)
 	$(BIN)/python benchmarks/run.py
+
+bench-diagnosis: $(BENCH)
+	$(BIN)/python benchmarks/diagnosis.py --write
 
 lint: $(BENCH)
 	$(BIN)/ruff check genomics_nb tests benchmarks

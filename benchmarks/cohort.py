@@ -467,7 +467,10 @@ def publish(lines: list[str]) -> None:
     """Write the tables behind their mark in README.md."""
     page = HERE / "README.md"
     machine = f"Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}."
-    page.write_text(page.read_text().split(MARK)[0].rstrip() + f"\n\n{MARK}\n\n" + "\n".join(["## A cohort that grows by one", "", machine, "", *lines]).rstrip() + "\n")
+    text = page.read_text()
+    behind = "".join(text.partition("<!-- population measured -->")[1:])  # the tables of population.py
+    mine = "\n".join(["## A cohort that grows by one", "", machine, "", *lines]).rstrip()
+    page.write_text(f"{text.split(MARK)[0].rstrip()}\n\n{MARK}\n\n{mine}\n" + (f"\n{behind}" if behind else ""))
 
 
 def main() -> None:

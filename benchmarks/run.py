@@ -1,4 +1,4 @@
-"""VCF to Zarr against bio2zarr and plink2, on inputs made here; then cohort.py. Run by `make bench`.
+"""VCF to Zarr against bio2zarr and plink2, on inputs made here; then cohort.py, population.py and annotate.py. Run by `make bench`.
 
 Every number is printed only after the outputs were found equal. Each program runs in a process of its own: wall time, CPU
 seconds (children included) and peak memory are those that the operating system reports. The table goes to benchmarks/README.md.
@@ -165,7 +165,10 @@ def block(title: str, vcf: Path, peer: bool, plink: bool) -> list[str]:
 
 
 def main() -> None:
-    import cohort  # which measures by the functions of this file
+    import annotate  # which measure by the functions of this file
+    import cohort
+    import population
+    import trio
     from genomics_nb.core.synth import genome_trio
 
     warnings.simplefilter("ignore")
@@ -184,6 +187,9 @@ def main() -> None:
     head, last = before.split("<!-- measured -->")[0], before.partition(cohort.MARK)
     page.write_text(head + "<!-- measured -->\n\n" + "\n".join([*report, *last[1:]]))
     cohort.publish(cohort.report())
+    population.publish(population.report())
+    trio.publish(trio.report(4_500_000))
+    annotate.publish(annotate.report())
 
 
 if __name__ == "__main__":

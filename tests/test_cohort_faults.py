@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from cohort_worker import add_some, row_of, shrink, try_add, work
 from genomics_nb.core.types import GenomicsError, NotFoundError, ParameterError, StoreError
 from genomics_nb.store.cohort import Cohort, add, recount, remove, tag
 from genomics_nb.store.matrix import carried_keys, frequencies, genotypes
-from genomics_nb.store.scrub import scrub
+from genomics_nb.store.repository import Sums
+from genomics_nb.store.scrub import forget_history, scrub
 from genomics_nb.store.segments import Segment
 
 LINE = (1 << 32) - 1
@@ -86,14 +88,14 @@ def test_a_killed_process_leaves_everybody_wholly_in_or_out(
         kind: str, kills: int, within: float, processes: ForkServerContext, tmp_path: Path) -> None:
     cohort, draw = new_cohort(tmp_path, 5), random.Random(kind)
     inside, gone, tags, interrupted = set(range(5)), set(), set(), 0
-    for number in range(15):
+    for number in range(40):
         if number >= kills and interrupted:
             break
         ledger = tmp_path / f"ledger{number}"
         process = processes.Process(target=work, args=(cohort.repository.path, ledger, kind, 60 * (number + 1)))
         process.start()
         wait_for(ledger, f"begin {kind}")
-        time.sleep(draw.random() * within)
+        time.sleep(draw.random() * within / (1 + number // 5))  # sooner where the change was over before
         process.kill()
         process.join()
         lines = [line.split(" ", 2) for line in ledger.read_text().splitlines()]
@@ -241,29 +243,167 @@ def test_a_folder_that_may_only_be_read_is_read_and_not_written(processes: ForkS
         shutil.rmtree(folder)
 
 
-def test_a_damaged_file_is_named_and_never_read_as_another_genotype(tmp_path: Path) -> None:
-    cohort = new_cohort(tmp_path, 9)
-    with cohort.repository.locked():
-        remove(cohort, [2])
-        tag(cohort, "v1")
-    truth, draw, refused = read_all(cohort), random.Random(4), 0
-    chunks = sorted((cohort.repository.path / "chunks").iterdir())
-    others = sorted(p for kind in ("manifests", "snapshots") for p in (cohort.repository.path / kind).iterdir())
-    for number, file in enumerate(draw.sample(chunks, 20) + draw.sample(others, 5)):
-        content = file.read_bytes()
-        damaged = bytearray(content)
-        if number % 3 == 0:
-            damaged = damaged[:len(damaged) // 2]
-        else:
-            damaged[draw.randrange(len(damaged))] ^= 1 << draw.randrange(8)
-        file.write_bytes(damaged)
-        try:
-            assert read_all(Cohort.open(cohort.repository.path)) == truth
-        except GenomicsError as error:
-            assert isinstance(error, StoreError) and "\n" not in str(error)
-            refused += 1
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cohort, set[int]]]:
+    """A cohort with a tag and a later head, and who is in it; whoever damages a file puts it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        shrink(patch.setattr)
+        cohort = new_cohort(tmp_path_factory.mktemp("sound"), 9)
+        with cohort.repository.locked():
+            remove(cohort, [2])
+            tag(cohort, "v1")
+            add(cohort, [(20, "all", row_of(20))])
+        yield cohort, read_all(cohort)
+        assert read_all(cohort) == {*range(9), 20} - {2}
+
+
+@contextmanager
+def damaged(file: Path, content: bytes) -> Iterator[None]:
+    """Another file under its name."""
+    aside = next(p for p in file.parents if (p / "refs").is_dir()).with_name("aside")  # not in the repository
+    file.rename(aside)
+    try:
         file.write_bytes(content)
-    assert refused > 3 and read_all(cohort) == truth
+        yield
+    finally:
+        aside.replace(file)
+
+
+def damages(content: bytes, flips: int) -> Iterator[bytes]:
+    """Yields a file cut, emptied, and with one bit turned at even distances, another bit of the byte each time."""
+    yield from (content[:len(content) // 2], content[:-1], b"")
+    for number in range(flips):
+        turned = bytearray(content)
+        turned[number * len(content) // flips] ^= 1 << number * 3 % 8
+        yield bytes(turned)
+
+
+def refusal(act: Callable[[], object], name: str = "") -> None:
+    """`act` ends in a `StoreError` of one line, which names the file."""
+    with pytest.raises(StoreError) as refused:
+        act()
+    assert "\n" not in str(refused.value) and name in str(refused.value)
+
+
+def needed(cohort: Cohort, at: str) -> set[Path]:
+    """Every file of icechunk behind a snapshot, chunks apart, as the nodes of the snapshot tell."""
+    nodes = json.loads(cohort.repository.handle.inspect_snapshot(at))["nodes"]
+    manifests = {m["id"] for node in nodes for m in node.get("manifest_refs", ())}
+    return {cohort.repository.path / "snapshots" / at, *(cohort.repository.path / "manifests" / m for m in manifests)}
+
+
+def test_each_damaged_manifest_and_snapshot_is_named_however_it_is_damaged(sound: tuple[Cohort, set[int]]) -> None:
+    """All files behind the head, forty bits of each; none is read, and nothing is written on top of it."""
+    cohort, _ = sound
+    root, head = cohort.repository.path, cohort.repository.head()
+    files = sorted(needed(cohort, head))
+    assert len(files) > 20
+    for file in [*files, root / "sums" / head, root / "config.yaml"]:
+        for content in damages(file.read_bytes(), 40):
+            with damaged(file, content):
+                refusal(lambda: Cohort.open(root), file.name if file in files else "")
+        with damaged(file, content):  # who opened it before sees the damage too, and writes nothing on top of it
+            refusal(cohort.view)
+            refusal(lambda: try_to_write(cohort))
+    assert cohort.repository.head() == head
+
+
+def try_to_write(cohort: Cohort) -> None:
+    """Add somebody, and forget all history: both need a sound head."""
+    with cohort.repository.locked():
+        try:
+            forget_history(cohort.repository)
+        except StoreError:
+            add(cohort, [(30, "all", row_of(30))])
+
+
+def test_a_tag_whose_files_are_damaged_is_refused_and_the_head_is_not(sound: tuple[Cohort, set[int]]) -> None:
+    cohort, inside = sound
+    tagged, head = cohort.repository.tags()["v1"], cohort.repository.head()
+    alone = needed(cohort, tagged) - needed(cohort, head)
+    assert len(alone) > 2
+    for file in sorted(alone):
+        for content in damages(file.read_bytes(), 10):
+            with damaged(file, content):
+                refusal(lambda: cohort.view("v1"), file.name)
+        with damaged(file, content):
+            assert check_rows(Cohort.open(cohort.repository.path)) == inside
+            refusal(lambda: forget_history(cohort.repository), file.name)
+
+
+def test_a_damaged_reference_leads_to_no_other_snapshot(sound: tuple[Cohort, set[int]]) -> None:
+    """Every bit of the references of the head and of a tag: what opens is the snapshot that was meant."""
+    cohort, _ = sound
+    for name, at in (("branch.main", None), ("tag.v1", "v1")):
+        file = cohort.repository.path / "refs" / name / "ref.json"
+        meant, content = cohort.view(at)[1], file.read_bytes()
+        for damage in damages(content, len(content) * 8):
+            with damaged(file, damage):
+                try:
+                    assert Cohort.open(cohort.repository.path).view(at)[1] == meant
+                except StoreError as error:
+                    assert "\n" not in str(error)
+                    if at:  # nothing is collected as if there were no such tag
+                        refusal(lambda: forget_history(cohort.repository))
+        assert cohort.view(at)[1] == meant
+
+
+def test_a_damaged_chunk_is_never_read_as_another_genotype(sound: tuple[Cohort, set[int]]) -> None:
+    cohort, inside = sound
+    chunks, draw, refused = sorted((cohort.repository.path / "chunks").iterdir()), random.Random(4), 0
+    for file in draw.sample(chunks, 20):
+        content = file.read_bytes()
+        turned = bytearray(content)
+        turned[draw.randrange(len(turned))] ^= 1 << draw.randrange(8)
+        for damage in (content[:len(content) // 2], bytes(turned)):
+            with damaged(file, damage):
+                try:
+                    assert read_all(Cohort.open(cohort.repository.path)) == inside  # it may be of an older snapshot
+                except StoreError as error:
+                    assert "\n" not in str(error)
+                    refused += 1
+    assert refused > 5
+
+
+def test_a_cohort_without_sums_is_read_and_gets_them_with_the_next_write(tmp_path: Path) -> None:
+    """As one that a killed erasure left, between writing its snapshots anew and their sums."""
+    cohort = new_cohort(tmp_path, 5)
+    with cohort.repository.locked():
+        tag(cohort, "v1")
+        shutil.rmtree(cohort.repository.path / "sums")
+        assert read_all(Cohort.open(cohort.repository.path)) == read_all(cohort, "v1") == set(range(5))
+        add(cohort, [(9, "all", row_of(9))])
+    for at in ("v1", None):
+        snapshot = cohort.view(at)[1]
+        assert {cohort.repository.path / name for name in cohort.repository.sums.check(snapshot)} >= needed(cohort, snapshot)
+
+
+def test_no_sums_stay_of_what_was_forgotten(tmp_path: Path) -> None:
+    cohort = new_cohort(tmp_path, 5)
+    with cohort.repository.locked():
+        tag(cohort, "v1")
+        add(cohort, [(9, "all", row_of(9))])
+        forget_history(cohort.repository)
+    names = {p.name for p in (cohort.repository.path / "sums").iterdir()}
+    assert names == cohort.repository.kept() == {cohort.repository.head(), cohort.repository.tags()["v1"]}
+    assert read_all(cohort) == {*range(5), 9} and read_all(cohort, "v1") == set(range(5))
+
+
+def test_who_reads_while_history_is_forgotten_sees_no_damage(tmp_path: Path) -> None:
+    """Snapshots are written anew under their names: the sum that was read before is then of no file, and is read again."""
+    cohort = new_cohort(tmp_path, 3)
+    sums, of = cohort.repository.sums, Sums.of
+    with cohort.repository.locked(), pytest.MonkeyPatch.context() as patch:
+        def stale(self: Sums, snapshot: str) -> dict[str, str]:
+            patch.setattr(Sums, "of", of)
+            read = of(self, snapshot)
+            forget_history(cohort.repository)
+            return read
+
+        before = of(sums, cohort.repository.head())
+        patch.setattr(Sums, "of", stale)
+        assert read_all(Cohort.open(cohort.repository.path)) == {0, 1, 2}
+    assert of(sums, cohort.repository.head()) != before
 
 
 def test_a_name_that_cannot_be_a_tag_changes_nothing(tmp_path: Path) -> None:

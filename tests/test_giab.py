@@ -135,3 +135,15 @@ def test_without_consent_there_is_no_report(cad: CAD, trio: Path, tmp_path: Path
     assert done.returncode in (1, 2) and done.stderr.count("\n") == 1 and "consent" in done.stderr.lower()
     assert list((tmp_path / "runs").rglob("*.html")) == []
     assert CAD.open(tmp_path / "s").audit_head().length >= 1  # the no was logged
+
+
+def test_a_healthy_family_gets_a_short_list_without_a_disease_variant(cad: CAD) -> None:
+    from genomics_nb.rare.diagnose import diagnose
+    from genomics_nb.rare.findings import Options
+
+    listed = diagnose(cad.genotypes("GIAB-1"), cad.pedigree("GIAB-1"))
+    assert 0 < len(listed.ranked) <= Options().most and len(listed.dropped) > len(listed.ranked)
+    assert listed.checks is not None and listed.checks.confirmed("HG002") and not listed.checks.blocked
+    assert not set(listed.evidence["acmg_class"]) & {"pathogenic", "likely pathogenic"}
+    assert set(listed.evidence["pop_state"]) == {""} and (listed.ranked["clinvar"] == "").all()  # no base was given
+    assert any("no ClinVar release" in gap for gap in listed.not_assessed)

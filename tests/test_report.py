@@ -14,6 +14,7 @@ from genomics_nb.core.types import NotFoundError, ParameterError
 from genomics_nb.delivery.document import plain_text
 from genomics_nb.delivery.run import RunResult, run_notebook
 from genomics_nb.store.cad import CAD
+from genomics_nb.variant.knowledge import add_demo
 
 MEMBERS = ("SYN-001", "SYN-002", "SYN-003")
 SHOWN = {"de_novo": "De novo", "compound": "Hétérozygote composite", "recessive": "Récessif, homozygote",
@@ -122,7 +123,96 @@ def test_the_page_is_whole_accessible_and_fits_a_phone(chromium: Any, reports: d
         assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
         found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
         assert found.violations_count == 0, found.generate_report()
+        levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4,h5')].map(h => Number(h.tagName[1]))")
+        assert levels[0] == 1 and levels.count(1) == 1
+        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+        anchors = page.evaluate("[...document.querySelectorAll('main a[href^=\"#\"]')].map(a => a.getAttribute('href'))")
+        assert anchors and page.evaluate("hrefs => hrefs.every(h => document.getElementById(h.slice(1)))", anchors)
         page.close()
+
+
+PLANTED_FIRST = {"OPHN1", "ARID1B", "ALDH7A1", "CHD7", "PAH", "KIF1A", "CREBBP", "SCN2A", "MT-TL1"}
+
+
+def verdicts(result: RunResult) -> list[str]:
+    """The text of the lines of the ranked list, in order, those without a card too."""
+    page = page_of(result)
+    listed = re.search(r'<ol class="verdicts"[^>]*>(.*?)</ol>', page, re.S)
+    lines = re.findall(r"<li>(.*?)</li>", listed[1], re.S) if listed else []
+    rest = re.search(r"<caption>(?:Suite de la liste classée|The rest of the ranked list)</caption>(.*?)</table>", page, re.S)
+    return [plain_text(line) for line in lines + (re.findall(r"<tr><th scope=.row.>(.*?)</tr>", rest[1], re.S) if rest else [])]
+
+
+def evidence_cards(result: RunResult) -> dict[str, str]:
+    """Number of a card -> its HTML."""
+    parts = re.split(r'(?=<article class="card" id="card-\d+">)', page_of(result).split("<h2", 3)[2])
+    return {found[1]: part for part in parts if (found := re.match(r'<article class="card" id="card-(\d+)">', part))}
+
+
+def test_the_ranked_list_holds_every_planted_gene_that_a_mode_answers_with_its_class_and_its_why(
+    reports: dict[str, RunResult], synthetic: Path
+) -> None:
+    lines = verdicts(reports["fr"])
+    wanted = {t["gene"] for t in truths(synthetic) if t["answer"] == "yes"}
+    ranked = {gene for gene in PLANTED_FIRST for line in lines if gene in line}
+    assert wanted <= ranked
+    for line in lines:
+        assert re.search(r"points?, proposition|classe non calculée", line), line
+    assert not any(trap in line for trap in ("CFTR", "GRIN2B", "MECP2") for line in lines)
+    first = lines[0]
+    assert "signes concordants" in first and re.search(r"chr\w+:\d+ [ACGT]+>[ACGT]+", first)
+
+
+def test_an_evidence_card_lets_a_biologist_check_names_reads_bases_criteria_score_and_signs(reports: dict[str, RunResult]) -> None:
+    french, english = evidence_cards(reports["fr"]), evidence_cards(reports["en"])
+    assert list(french) == list(english) == [str(n) for n in range(1, 9)]
+    for number, card in french.items():
+        text = plain_text(card)
+        for said in ("Position (GRCh38)", "Transcrit", "cas index", "père", "mère", "Population", "demo-frequency synthetic",
+                     "Prédictions", "ClinVar", "demo-clinvar synthetic", "Gène et maladie", "Pourquoi ce rang", "Signe du patient",
+                     "HP:0001250"):
+            assert said in text, (number, said)
+        if "MT-TL1" in text:  # the rules of the nucleus do not hold there
+            assert "propres règles" in text and "Règles de 2015" not in text
+        else:
+            assert "Critère" in text and "Règles de 2015" in text, number
+        assert card.count("<img ") >= 2 and "Arbre avec génotypes et lectures" in card
+    (pair,) = [card for card in french.values() if "ALDH7A1" in card.split("</h3>")[0]]
+    assert "En trans : un variant sur chaque copie" in plain_text(pair).replace("\u202f", " ") and pair.count("<img ") == 3
+    assert "Variant A" in plain_text(pair) and "Variant B" in plain_text(pair)
+    for card in english.values():
+        text = plain_text(card)
+        assert "Why this rank" in text and any(said in text for said in ("never seen", "frequency", "unknown"))
+        assert not any(word in text for word in ("Prédictions", "Règles", "lectures", "signes", "jamais"))
+
+
+def test_the_fields_that_nobody_looked_at_are_all_printed_as_not_assessed(reports: dict[str, RunResult]) -> None:
+    def states(lang: str) -> dict[str, str]:
+        caption = {"fr": "Domaines évalués et non évalués", "en": "Fields assessed and not assessed"}[lang]
+        part = re.search(rf"<caption>{caption}</caption>(.*?)</table>", page_of(reports[lang]), re.S)
+        assert part is not None
+        return dict(tuple(map(plain_text, re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)[:2]))
+                    for row in re.findall(r"<tr>(<th scope=.row.>.*?)</tr>", part[1], re.S))
+
+    french, english = states("fr"), states("en")
+    assert len(french) == len(english) >= 14
+    for field in ("Copy number", "Structural", "FMR1", "SMN1", "could not be called", "Incidental"):
+        (state,) = [s for name, s in english.items() if field in name]
+        assert state.lstrip("– ").startswith("not assessed"), (field, state)
+    for field in ("Rareté", "ClinVar", "Prédictions", "Validité", "parents"):
+        (state,) = [s for name, s in french.items() if field in name]
+        assert state.lstrip("✓ ").startswith("évalué"), (field, state)
+
+
+def test_the_record_and_the_page_name_the_releases_that_were_read(reports: dict[str, RunResult]) -> None:
+    inputs = reports["fr"].record.inputs
+    assert inputs is not None and inputs.knowledge["demo-clinvar"] == "synthetic" and "HPO" in inputs.knowledge
+    assert "Versions des bases" in text_of(reports["fr"]) and "demo-frequency synthetic" in text_of(reports["fr"])
+
+
+def test_what_was_dropped_is_in_the_annex_and_not_on_the_page(reports: dict[str, RunResult]) -> None:
+    assert "GRIN2B" not in text_of(reports["fr"]) and "aucun mode de transmission ne convient" not in text_of(reports["fr"])
+    assert "GRIN2B" in reports["fr"].notebook.read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -159,6 +249,29 @@ def test_a_mother_who_withdrew_is_named_as_not_read_and_makes_no_de_novo(store: 
 def test_without_a_population_base_rarity_is_said_to_be_not_assessed(store: CAD, tmp_path: Path) -> None:
     text = text_of(care(store, tmp_path, frequency_field=""))
     assert "Aucune base de fréquences n'a été donnée" in text
+
+
+def test_incidental_findings_are_looked_for_only_where_the_catalogue_holds_the_choice(store: CAD, tmp_path: Path) -> None:
+    add_demo(store.path)
+    without = text_of(care(store, tmp_path, knowledge="demo-g2p="))
+    assert "Découvertes incidentes, selon le choix" not in without and "Non cherchées : aucun choix" in without
+    with pytest.raises(ParameterError):
+        care(store, tmp_path, incidental=True)
+    store.grant("SYN-001", "incidental_findings")
+    result = care(store, tmp_path)
+    text = text_of(result)
+    assert "Découvertes incidentes, selon le choix" in text and "Cherchées : choix enregistré" in text
+    assert result.record.inputs is not None and result.record.inputs.knowledge["demo-g2p"] == "synthetic"
+
+
+def test_releases_that_are_not_there_stop_the_run_and_malformed_ones_are_refused(store: CAD, tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="knowledge"):
+        care(store, tmp_path, knowledge="clinvar")
+    assert not (tmp_path / "runs").exists()
+    add_demo(store.path)
+    result = care(store, tmp_path, knowledge="demo-clinvar=1999-01")
+    assert result.exit_code == 1 and result.report is None
+    assert result.failure is not None and result.failure.exception == "NotFoundError"
 
 
 def test_parents_who_are_not_who_they_are_said_to_be_suspend_the_interpretation(tmp_path: Path, synthetic: Path) -> None:
@@ -199,7 +312,8 @@ def test_hostile_text_in_a_file_reaches_the_page_as_text(chromium: Any, tmp_path
     page = chromium.new_page()
     page.goto(result.report.as_uri())
     assert "owned" not in page.title() and page.locator("main script, main img[src='x']").count() == 0
-    assert "<script>document.title" in page.locator("article.card h4").first.inner_text()
+    assert any("<script>document.title" in head for head in page.locator("article.card h3, article.card h4").all_inner_texts())
+    assert any("<script>document.title" in line for line in page.locator(".verdicts li, main table").all_inner_texts())
     page.close()
 
 

@@ -56,6 +56,9 @@ def test_the_wheel_holds_templates_family_and_lock(wheel: Path, repo: Path) -> N
     for file in (repo / "data" / "synthetic").iterdir():
         if file.is_file():
             assert f"genomics_nb/synthetic/{file.name}" in names
+    for file in (repo / "data" / "popgen").iterdir():
+        if file.is_file():
+            assert f"genomics_nb/popgen/{file.name}" in names
     assert {"genomics_nb/py.typed", "genomics_nb/requirements.lock"} <= names
     assert any(n.endswith("licenses/LICENSE") for n in names)
 

@@ -128,9 +128,18 @@ class InputRecord(BaseModel):
 
     store: str  # path or URL of the store, "" for a throw-away one
     analyses: tuple[str, ...] = ()  # ids of the analyses; an id is the hash of the delivery
-    snapshot: str | None = None  # of the cohort, where one was read
+    cohort: str | None = None  # its name and tag, where one was read
+    snapshot: str | None = None  # of that cohort
     knowledge: dict[str, str] = {}  # base -> release
     build: str = "unknown"  # genome build of the analyses
+
+
+def _inputs(served: Mapping[str, Any], knowledge: Mapping[str, str] | None) -> InputRecord:
+    """What was read, by the attributes of the dataset."""
+    cohort = f"{served['cohort']} {served.get('tag', '')}".strip() if "cohort" in served else None
+    analyses = () if cohort else (str(served["analysis"]),)
+    return InputRecord(store="" if "access" in served else str(served["store"]), analyses=analyses, cohort=cohort,
+                       snapshot=served.get("snapshot"), build=str(served["genome_build"]), knowledge=dict(knowledge or {}))
 
 
 class ConsentRecord(BaseModel):
@@ -160,15 +169,16 @@ class Provenance(BaseModel):
     @classmethod
     def of(
         cls,
-        served: Mapping[str, Any],  # attributes of a dataset that `cad.genotypes` served
+        served: Mapping[str, Any],  # attributes of a dataset of `cad.genotypes`, or of public data
         knowledge: Mapping[str, str] | None = None,  # base -> release, where bases were read
     ) -> "Provenance":
-        """Take the facts from a served dataset. Raises StoreError when the gate has not written them."""
+        """Take the facts from a dataset. Raises StoreError when neither the gate nor the door for public data wrote them."""
         try:
+            if "access" in served and "decision" not in served:  # see `store.public`: no gate was asked
+                return cls(inputs=_inputs(served, knowledge), consent=None)
             length, _, head = str(served["audit_head"]).partition(":")
             return cls(
-                inputs=InputRecord(store=str(served["store"]), analyses=(str(served["analysis"]),),
-                                   build=str(served["genome_build"]), knowledge=dict(knowledge or {})),
+                inputs=_inputs(served, knowledge),
                 consent=ConsentRecord(decision=int(served["decision"]), purpose=str(served["purpose"]),
                                       decided_at=str(served["decided_at"]), left_out=dict(served["left_out"]),
                                       audit_head=head, audit_length=int(length)),

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['EFFECT_COLUMNS', 'IMPACTS', 'MODE_ORDER', 'with_effects', 'mildest_term', 'carried_genes', 'effect', 'place',
-           'change_of', 'evidence', 'card', 'count_findings', 'findings', 'detailed', 'mode_sections', 'short_list']
+           'change_of', 'evidence', 'card', 'keys_of', 'count_findings', 'findings', 'detailed', 'mode_sections',
+           'short_list']
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #0bcc539e
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #f6a1df6d
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from genomics_nb.delivery.document import (
     Emphasis,
     Facts,
     Inline,
+    Jump,
     Lines,
     Section,
     Stack,
@@ -33,7 +35,7 @@ from ..rare.inheritance import rows_to_annotate
 from ..store.pedigree import Pedigree
 from ..variant.consequence import SEVERITY, annotation_fields, genes
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #78af01c3
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #98d8fcbb
 EFFECT_COLUMNS: Final = ("gene", "transcript", "consequence", "impact", "hgvs_c", "hgvs_p", "amino_acid_change", "mane")
 IMPACTS: Final = ("HIGH", "MODERATE", "LOW", "MODIFIER")
 
@@ -57,7 +59,7 @@ def with_effects(
         rows.append({name: str(best[name]) for name in EFFECT_COLUMNS} | {"gene": gene or str(best["gene"])})
     return candidates.assign(**pd.DataFrame(rows, columns=list(EFFECT_COLUMNS), index=candidates.index))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7796d4f0
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #ffcad46a
 def mildest_term(
     impact: str,  # high, moderate, low or any
 ) -> str:
@@ -78,7 +80,7 @@ def carried_genes(
         return None
     return genes(ds, rows_to_annotate(ds, pedigree), at_least=mildest_term(impact))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #5cf6851b
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #45b932bf
 def effect(
     row: pd.Series,  # of `with_effects`
     say: Say,
@@ -110,7 +112,7 @@ def _title(row: pd.Series, say: Say) -> Inline:
     gene = Emphasis(row["gene"], "gene") if row["gene"] else Emphasis(say("candidates.no_gene"), "muted")
     return Inline([gene, Emphasis(change, "plain")] if change else [gene])
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #95c13013
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #747a95da
 def _number(value: Any, say: Say, digits: int = 0) -> str:
     return say.number(None if value is None or pd.isna(value) or value < 0 else float(value), digits)
 
@@ -137,7 +139,7 @@ def evidence(
     what = f"{row['gene'] or ''} {place(row)}".strip()
     return Table(say("candidates.evidence", what=what), columns, rows, quiet=True, fit=True)
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #4a56d589
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #d3d923cf
 def _facts(row: pd.Series, say: Say) -> Facts:
     transcripts = [Code(part, long=True) for part in (row["transcript"], row["mane"]) if part]
     change = row["hgvs_c"] if row["hgvs_p"] or row["amino_acid_change"] else ""
@@ -158,7 +160,7 @@ def _grade(row: pd.Series, say: Say) -> Status:
     name = f"grade.{row['grade']}"
     return Status("watch" if row["grade"] == "low" else "note", say(name if say.has(name) else "answer.yes"))
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #086aa5b4
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #8998d3e3
 def _body(row: pd.Series, members: Mapping[str, str], say: Say) -> list[object]:
     reasons = [reason for reason in row["reasons"] if reason]
     why: list[object] = [Text(say("candidates.reasons"), "label"), Bullets(reasons)] if reasons else []
@@ -169,10 +171,14 @@ def card(
     rows: pd.DataFrame,  # one candidate, or the two of a pair
     members: Mapping[str, str],  # person -> role
     say: Say,
+    above: int | None = None,  # number of the evidence card that shows it in full
 ) -> Card:
-    """One finding with its evidence."""
+    """One finding with its evidence; in short, with a link, where an evidence card shows it in full."""
     first = rows.iloc[0]
     unders = [Inline([effect(row, say), Code(place(row))]) for _, row in rows.iterrows()]
+    if above is not None:
+        link = Jump(say("candidates.above", n=above), f"card-{above}")
+        return Card(_title(first, say), _grade(first, say), Lines(unders), [link])
     if len(rows) == 1:
         return Card(_title(first, say), _grade(first, say), unders[0], _body(first, members, say))
     gene = Emphasis(first["gene"], "gene") if first["gene"] else Emphasis(say("candidates.no_gene"), "muted")
@@ -180,10 +186,17 @@ def card(
              for (_, row), under in zip(rows.iterrows(), unders, strict=True)]
     return Card(gene, _grade(first, say), None, parts)
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #7afc893b
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #e7d83ad9
 MODE_ORDER: Final = (
     "de_novo", "recessive", "compound", "x_recessive", "x_dominant", "dominant", "mitochondrial", "parental_mosaic"
 )
+
+
+def keys_of(
+    rows: pd.DataFrame,  # of one finding
+) -> tuple[tuple[int, int], ...]:
+    """Its variants and alleles, in order."""
+    return tuple(sorted((int(v), int(a)) for v, a in zip(rows["variant"], rows["allele"], strict=True)))
 
 
 def count_findings(
@@ -217,7 +230,7 @@ def detailed(
     frames = [frame for _, rows in groups for frame in findings(rows, most)]
     return pd.concat(frames) if frames else candidates.iloc[:0]
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #4c54859d
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #f9e4a993
 def mode_sections(
     candidates: pd.DataFrame,  # from `with_effects`
     members: Mapping[str, str],  # person -> role
@@ -225,6 +238,7 @@ def mode_sections(
     *,
     most: int = 8,  # findings shown in full for each mode and grade
     modes: Sequence[str] = MODE_ORDER,
+    above: Mapping[tuple[tuple[int, int], ...], int] | None = None,  # variants of a finding -> number of its evidence card
 ) -> list[Section | Text]:
     """One section for each mode and grade that has candidates, and a line about the modes that have none."""
     sections: list[Section | Text] = []
@@ -240,7 +254,7 @@ def mode_sections(
                 continue
             name = say(f"mode.{mode}")
             items: list[object] = [Text(say(f"rule.{mode}") + ".", "small")] if not low else []
-            items += [card(rows, members, say) for rows in found]
+            items += [card(rows, members, say, (above or {}).get(keys_of(rows))) for rows in found]
             if count > most:
                 items.append(Text(say.plural(count - most, "candidates.more"), "small"))
             sections.append(Section(say("candidates.low_title", mode=name) if low else name, items, level=3))
@@ -248,7 +262,7 @@ def mode_sections(
         sections.append(Text(say("candidates.empty", modes=", ".join(empty)), "small"))
     return sections
 
-# %% ../../nbs/library/8_delivery/07_candidates.ipynb #97f197fc
+# %% ../../nbs/library/8_delivery/07_candidates.ipynb #b44783c8
 def short_list(
     candidates: pd.DataFrame,  # from `with_effects`
     say: Say,

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Level', 'SIGNS', 'escape', 'Renders', 'as_html', 'Block', 'plain_text', 'slug', 'Text', 'Bullets', 'Code', 'Inline',
-           'Lines', 'Emphasis', 'Status', 'Notice', 'Facts', 'Tiles', 'Column', 'Table', 'image_uri', 'Figure', 'Card',
-           'Stack', 'Section', 'Masthead', 'Signature']
+           'Lines', 'Jump', 'Emphasis', 'Status', 'Notice', 'Facts', 'Tiles', 'Column', 'Table', 'image_uri', 'Figure',
+           'Card', 'Stack', 'Section', 'Masthead', 'Signature']
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #8fb2beda
+# %% ../../nbs/library/8_delivery/03_document.ipynb #a2579c8d
 import base64
 import html
 import io
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure as MatplotlibFigure
 
 from ..core.types import GenomicsError
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #85d3c798
+# %% ../../nbs/library/8_delivery/03_document.ipynb #1a27d155
 def escape(
     value: object,  # anything; its `str` is shown
 ) -> str:
@@ -32,7 +32,7 @@ def escape(
     )
     return html.escape(text, quote=True)
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #35410ebd
+# %% ../../nbs/library/8_delivery/03_document.ipynb #e5b42335
 @runtime_checkable
 class Renders(Protocol):
     """Anything that can say itself in HTML."""
@@ -73,7 +73,7 @@ def slug(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "part"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #48dfa366
+# %% ../../nbs/library/8_delivery/03_document.ipynb #883be93e
 @dataclass(frozen=True)
 class Text(Block):
     """A paragraph. `lead` is set larger, `small` smaller; a `label` stands above a list."""
@@ -108,7 +108,7 @@ class Code(Block):
         """One `code` element."""
         return f'<code class="long">{escape(self.text)}</code>' if self.long else f"<code>{escape(self.text)}</code>"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #3224d123
+# %% ../../nbs/library/8_delivery/03_document.ipynb #ddff30c4
 @dataclass(frozen=True)
 class Inline(Block):
     """Several pieces in one line."""
@@ -132,6 +132,18 @@ class Lines(Block):
 
 
 @dataclass(frozen=True)
+class Jump(Block):
+    """Words that lead to another place of the same page."""
+
+    text: object
+    anchor: str  # the `anchor` of a card, or the id of a section
+
+    def html(self) -> str:
+        """One `a` element; it never leaves the page."""
+        return f'<a href="#{escape(self.anchor)}">{escape(self.text)}</a>'
+
+
+@dataclass(frozen=True)
 class Emphasis(Block):
     """Words that matter. `kind="gene"` sets a gene symbol in italics, as the field writes it."""
 
@@ -143,7 +155,7 @@ class Emphasis(Block):
         tag = {"strong": "strong", "gene": "i"}.get(self.kind, "span")
         return f'<{tag} class="{self.kind}">{escape(self.text)}</{tag}>'
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #6b2f318d
+# %% ../../nbs/library/8_delivery/03_document.ipynb #fbfe5bdd
 Level = Literal["good", "watch", "bad", "unknown", "note"]
 SIGNS: dict[Level, str] = {"good": "✓", "watch": "!", "bad": "✕", "unknown": "–", "note": "i"}
 
@@ -181,7 +193,7 @@ def _paragraph(piece: object) -> str:
         return as_html(piece)
     return f"<p>{escape(piece)}</p>"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #a6df4909
+# %% ../../nbs/library/8_delivery/03_document.ipynb #e2c2d85a
 @dataclass(frozen=True)
 class Facts(Block):
     """Short label and value pairs; a pair without a value is left out."""
@@ -208,7 +220,7 @@ class Tiles(Block):
             for number, what, remark in self.tiles
         ) + "</ul>"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #5126cdfe
+# %% ../../nbs/library/8_delivery/03_document.ipynb #6bc8b9af
 @dataclass(frozen=True)
 class Column:
     """Heading of a column; numbers are set flush right."""
@@ -251,7 +263,7 @@ class Table(Block):
 def _numeric(column: Column) -> str:
     return ' class="num"' if column.numeric else ""
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #2ad4ce13
+# %% ../../nbs/library/8_delivery/03_document.ipynb #1a65bcdb
 def image_uri(
     image: MatplotlibFigure | str | bytes,  # a plot, SVG text, or the bytes of a PNG
 ) -> str:
@@ -269,7 +281,7 @@ def image_uri(
         data, kind = image, "png"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #affb18f8
+# %% ../../nbs/library/8_delivery/03_document.ipynb #555b78bc
 @dataclass(frozen=True)
 class Figure(Block):
     """An image with a caption and a description in words."""
@@ -288,7 +300,7 @@ class Figure(Block):
         return (f'<figure{kind}><div{box}><img src="{image_uri(self.image)}" alt="{escape(self.alt)}"></div>'
                 f"<figcaption>{escape(self.caption)}</figcaption></figure>")
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #4793c42d
+# %% ../../nbs/library/8_delivery/03_document.ipynb #e7ed78bf
 @dataclass(frozen=True)
 class Card(Block):
     """One finding: title, what stands beside it, and the pieces of evidence."""
@@ -298,12 +310,14 @@ class Card(Block):
     under: object = None  # one line under the title
     body: Sequence[object] = ()
     level: int = 4  # of its heading
+    anchor: str = ""  # a name that a link may point at
 
     def html(self) -> str:
         """An `article` with a heading."""
         beside = f'<span class="beside">{as_html(self.beside)}</span>' if self.beside is not None else ""
         under = f'<p class="under">{as_html(self.under)}</p>' if self.under is not None else ""
-        return (f'<article class="card"><header><h{self.level}>{as_html(self.title)}</h{self.level}>{beside}</header>'
+        name = f' id="{escape(self.anchor)}"' if self.anchor else ""
+        return (f'<article class="card"{name}><header><h{self.level}>{as_html(self.title)}</h{self.level}>{beside}</header>'
                 f"{under}{''.join(map(_paragraph, self.body))}</article>")
 
 
@@ -335,7 +349,7 @@ class Section(Block):
         return (f'<section aria-labelledby="{name}"><h{self.level} id="{name}">{escape(self.title)}</h{self.level}>'
                 f"{''.join(map(_paragraph, self.items))}</section>")
 
-# %% ../../nbs/library/8_delivery/03_document.ipynb #3fa62750
+# %% ../../nbs/library/8_delivery/03_document.ipynb #8ffd5090
 @dataclass(frozen=True)
 class Masthead(Block):
     """Title, subtitle and the facts that identify the document."""

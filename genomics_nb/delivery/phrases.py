@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['FAMILY', 'MODES', 'EFFECTS', 'QUALITY', 'RESULT', 'LIMITS', 'RARE_DISEASE']
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #fddffa96
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6667798b
 FAMILY: dict[str, tuple[str, str]] = {
     "rare.title": ("Analyse génomique familiale", "Genome analysis of a family"),
-    "rare.subtitle": ("Maladie rare : variants candidats par mode de transmission",
-                      "Rare disease: candidate variants by mode of inheritance"),
+    "rare.subtitle": ("Maladie rare : gènes classés, preuves et modes de transmission",
+                      "Rare disease: ranked genes, evidence and modes of inheritance"),
     "rare.case": ("Dossier", "Case"),
     "rare.family": ("Famille", "Family"),
     "rare.proband": ("Cas index", "Proband"),
@@ -40,7 +40,7 @@ FAMILY |= {f"sex.{k}": v for k, v in {
     "aneuploidy suspected": ("aneuploïdie suspectée", "aneuploidy suspected"), "not assessed": ("non évalué", "not assessed"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #5a57d89f
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #5f9c9dda
 FAMILY |= {
     "status.affected": ("atteint", "affected"),
     "status.unaffected": ("non atteint", "unaffected"),
@@ -74,7 +74,7 @@ MODES: dict[str, tuple[str, str]] = {
     "mode.dominant": ("Dominant", "Dominant"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #fbc54b58
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #135569ea
 MODES |= {
     "rule.de_novo": ("Porté par l'enfant, référence appelée avec assurance chez les deux parents",
                      "Carried by the child, confidently called reference in both parents"),
@@ -102,7 +102,7 @@ MODES |= {
     "impact.modifier": ("non codant ou inconnu", "non-coding or unknown"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ab734020
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #f3d158f9
 FAMILY |= {f"relation.{k}": v for k, v in {
     "parent-child": ("parent et enfant", "parent and child"),
     "full siblings": ("frères et sœurs", "full siblings"),
@@ -118,7 +118,7 @@ FAMILY |= {f"relation.{k}": v for k, v in {
     "unrelated": ("non apparentés", "unrelated"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #07ca2b25
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #8de75c09
 EFFECTS: dict[str, tuple[str, str]] = {f"so.{k}": v for k, v in {
     "transcript_ablation": ("perte du transcrit", "transcript ablation"),
     "splice_acceptor_variant": ("site accepteur d'épissage", "splice acceptor"),
@@ -151,7 +151,7 @@ EFFECTS |= {f"so.{k}": v for k, v in {
     "intergenic_variant": ("intergénique", "intergenic"),
 }.items()}
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #f679e6d6
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ace30793
 QUALITY: dict[str, tuple[str, str]] = {
     "quality.title": ("Qualité des données de la famille", "Quality of the family's data"),
     "quality.lead_good": ("Les contrôles évalués sont conformes.", "All checks that could be made are as expected."),
@@ -182,7 +182,7 @@ QUALITY: dict[str, tuple[str, str]] = {
     "quality.declared": ("Lien déclaré", "Declared relation"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a79f038c
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #397b6fda
 QUALITY |= {
     "quality.kinship": ("Coefficient de parenté", "Kinship coefficient"),
     "quality.expected": ("Attendu", "Expected"),
@@ -221,38 +221,22 @@ QUALITY |= {
     "stat.hom_alt_ref_share": ("Lectures de référence chez les homozygotes", "Reference reads in homozygotes"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #b57517d7
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #7995b748
 RESULT: dict[str, tuple[str, str]] = {
     "result.title": ("L'essentiel", "In brief"),
-    "result.lead.one": ("{n} candidat retenu chez {proband}.", "{n} candidate retained in {proband}."),
-    "result.lead.many": ("{n} candidats retenus chez {proband}, variants seuls ou couples, comptés mode par mode.",
-                         "{n} candidates retained in {proband}, single variants or pairs, counted mode by mode."),
-    "result.none": ("Aucun variant candidat n'est retenu chez {proband} dans ce qui a été évalué.",
-                    "No candidate variant is retained in {proband} in what was assessed."),
-    "result.proposal": ("Proposition de travail, sans conclusion diagnostique",
-                        "A working proposal, without a diagnostic conclusion"),
-    "result.proposal_more": (
-        "Les variants sont triés par leur transmission dans la famille. Leur classe ACMG n'est pas calculée dans cette version. "
-        "Un résultat sans candidat n'exclut pas une cause génétique.",
-        "Variants are sorted by their inheritance in the family. Their ACMG class is not computed in this version. "
-        "A result without a candidate does not exclude a genetic cause.",
-    ),
     "result.cut.one": ("{n} candidat de plus n'est ni compté ni listé : affinez les filtres.",
                        "{n} more candidate is neither counted nor listed: narrow the filters."),
     "result.cut.many": ("{n} candidats de plus ne sont ni comptés ni listés : affinez les filtres.",
                         "{n} more candidates are neither counted nor listed: narrow the filters."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3cfb4c49
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6a884734
 RESULT |= {
     "result.rarity": ("Rareté non évaluée", "Rarity not assessed"),
     "result.rarity_more": (
         "Aucune base de fréquences n'a été donnée. La plupart de ces variants sont sans doute fréquents en population.",
         "No frequency base was given. Most of these variants are probably common in the population.",
     ),
-    "result.high": ("{n} de confiance élevée", "{n} of high grade"),
-    "result.low": ("{n} de confiance faible", "{n} of low grade"),
-    "result.pairs": ("couples de variants", "pairs of variants"),
     "result.quality": ("Qualité des données", "Quality of the data"),
     "result.first": ("À examiner en premier", "To look at first"),
     "result.first_caption": ("Candidats de confiance élevée", "High-grade candidates"),
@@ -270,11 +254,9 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #4a43ae04
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #626d2a4b
 RESULT |= {
     "candidates.title": ("Variants candidats par mode", "Candidate variants by mode"),
-    "candidates.none": ("Aucun variant ne répond à ce mode dans ce qui a été évalué.",
-                        "No variant meets this mode in what was assessed."),
     "candidates.empty": ("Sans candidat : {modes}.", "Without a candidate: {modes}."),
     "candidates.more.one": ("{n} autre candidat n'est pas affiché ici ; il est dans l'annexe interne.",
                             "{n} more candidate is not shown here; it is in the internal annex."),
@@ -295,6 +277,7 @@ RESULT |= {
     "candidates.rarity": ("Fréquence", "Frequency"),
     "candidates.filter": ("Filtre", "Filter"),
     "candidates.reasons": ("Pourquoi", "Why"),
+    "candidates.above": ("Lectures, bases et critères : fiche {n}", "Reads, bases and criteria: card {n}"),
     "candidates.no_gene": ("gène non annoté", "gene not annotated"),
     "candidates.pair": ("Couple {n}", "Pair {n}"),
     "plots.title": ("Vue d'ensemble", "Overview"),
@@ -310,7 +293,7 @@ RESULT |= {
     ),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #5a38a94b
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #6e3d35df
 RESULT |= {
     "plots.balance_alt": ("Histogramme de la balance allélique des hétérozygotes et {n} candidats : {values}.",
                           "Histogram of the allele balance of heterozygotes and {n} candidates: {values}."),
@@ -323,7 +306,6 @@ LIMITS: dict[str, tuple[str, str]] = {
     "limits.title": ("Ce qui n'a pas été évalué", "What was not assessed"),
     "limits.lead": ("L'absence de résultat dans ces domaines n'est pas un résultat négatif.",
                     "No result in these fields is not a negative result."),
-    "limits.caption": ("Domaines non évalués", "Fields not assessed"),
     "limits.field": ("Domaine", "Field"),
     "limits.why": ("État et raison", "State and reason"),
     "limits.not": ("non évalué", "not assessed"),
@@ -341,7 +323,7 @@ LIMITS: dict[str, tuple[str, str]] = {
     "limits.gene": ("Gène et effet prédit", "Gene and predicted effect"),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3fa505ad
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #ac234cae
 LIMITS |= {
     "limits.no_reader": ("Cette version ne lit que les substitutions et les petites insertions ou délétions.",
                          "This version reads only substitutions and small insertions or deletions."),
@@ -354,13 +336,8 @@ LIMITS |= {
     "limits.no_frequency": (
         "Aucune base de fréquences n'a été donnée : aucun candidat n'a été écarté ni retenu pour sa rareté.",
         "No frequency base was given: no candidate was kept or dropped for its rarity."),
-    "limits.frequency": ("D'après le champ {field} du fichier.", "From the field {field} of the file."),
-    "limits.no_class": ("Le calcul des critères n'est pas dans cette version.", "Criteria are not computed in this version."),
-    "limits.no_phenotype": ("Les gènes ne sont pas encore confrontés aux signes de la personne.",
-                            "Genes are not yet compared with the person's signs."),
     "limits.no_gene": ("Le fichier n'est pas annoté : les couples hétérozygotes composites ne peuvent pas être cherchés.",
                        "The file is not annotated: compound heterozygous pairs cannot be looked for."),
-    "limits.modes": ("Dans les modes de transmission", "In the modes of inheritance"),
     "limits.method": ("Limites de la méthode", "Limits of the method"),
     "limits.method_1": ("Les appels de génotypes sont ceux de la plateforme ; ils ne sont pas refaits ici.",
                         "Genotype calls are those of the platform; they are not made again here."),
@@ -374,5 +351,5 @@ LIMITS |= {
                         "Fields not served, for they count other persons: {fields}."),
 }
 
-# %% ../../nbs/library/8_delivery/01_phrases.ipynb #a821ef7e
+# %% ../../nbs/library/8_delivery/01_phrases.ipynb #3fecae41
 RARE_DISEASE: dict[str, tuple[str, str]] = {**FAMILY, **MODES, **EFFECTS, **QUALITY, **RESULT, **LIMITS}

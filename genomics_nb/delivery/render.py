@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ELEMENTS', 'HIDDEN', 'STYLE', 'PRINT', 'PAGE', 'sanitise', 'body', 'command', 'traceability', 'render']
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #1c75ba61
+# %% ../../nbs/library/8_delivery/04_render.ipynb #e0fc4e26
 import base64
 import datetime as dt
 import hashlib
@@ -24,7 +24,7 @@ from .document import Code, Lines, Section, Signature, Table, Text, escape
 from .params import Lang
 from .texts import Say
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #a4be363a
+# %% ../../nbs/library/8_delivery/04_render.ipynb #aaaedd1a
 ELEMENTS = frozenset(
     "a article abbr b br caption code dd div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 header hr i img li ol p pre "
     "section small span strong sub sup table tbody td tfoot th thead tr ul".split()
@@ -37,13 +37,14 @@ _OF: dict[str, frozenset[str]] = {
     "th": frozenset({"colspan", "rowspan", "scope"}),
 }
 _IMAGE = re.compile(r"data:image/(png|jpeg|gif|svg\+xml);base64,[A-Za-z0-9+/=\s]+")
+_REPORT = re.compile(r"(\.\./){0,12}([A-Za-z0-9_~%-][A-Za-z0-9._~%-]*/)+report\.html")  # beside this page, never an address
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
     if name == "src":
         return tag == "img" and _IMAGE.fullmatch(value) is not None
     if name == "href":
-        return tag == "a" and value.startswith("#")
+        return tag == "a" and (value.startswith("#") or _REPORT.fullmatch(value) is not None)
     return name in _ANY or name in _OF.get(tag, frozenset())
 
 
@@ -52,9 +53,9 @@ def sanitise(
 ) -> str:
     """The same HTML without anything that could run, load or restyle."""
     quiet = re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|\Z)", "", markup)
-    return str(bleach.clean(quiet, tags=ELEMENTS, attributes=_allowed, protocols={"data"}, strip_comments=True))
+    return str(bleach.clean(quiet, tags=ELEMENTS, attributes=_allowed, protocols={"data", "http"}, strip_comments=True))
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #56fdc1ea
+# %% ../../nbs/library/8_delivery/04_render.ipynb #aa8a6cae
 HIDDEN = frozenset({"parameters", "injected-parameters", "internal"})
 _markdown = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])
 
@@ -81,7 +82,7 @@ def _output(output: NotebookNode, lang: Lang) -> str:
         return sanitise(str(_markdown(data["text/markdown"])))
     return f"<pre>{escape(data['text/plain'])}</pre>" if "text/plain" in data else ""
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #0d07728c
+# %% ../../nbs/library/8_delivery/04_render.ipynb #bb91cbd9
 def body(
     nb: NotebookNode,  # an executed notebook
     lang: Lang,
@@ -103,7 +104,7 @@ def body(
             parts += [_output(output, lang) for output in cell.outputs]
     return "\n".join(part for part in parts if part)
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #48ead44a
+# %% ../../nbs/library/8_delivery/04_render.ipynb #9dce2687
 STYLE = """
 :root{--ink:#15222e;--muted:#4b5966;--line:#d3dbe2;--wash:#f3f6f8;--brand:#0d4a63;--tint:#e6eff4;--sheet:#fff;
 --good:#175233;--good-bg:#e7f3eb;--watch:#6f4100;--watch-bg:#fdf1dc;--bad:#8c1822;--bad-bg:#fbe9ea;--plain-bg:#eceff2;
@@ -134,7 +135,7 @@ letter-spacing:.01em}
 .mark{width:1.5rem;height:1.5rem;border-radius:50%;border:.3rem solid var(--brand);border-right-color:#8fb3c4}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #bb1a49df
+# %% ../../nbs/library/8_delivery/04_render.ipynb #e47fcfda
 STYLE += """
 h1{font-size:clamp(1.6rem,4.2vw,2.25rem);line-height:1.15;margin:0;font-weight:700;letter-spacing:-.015em;text-wrap:balance}
 .subtitle{margin:.35rem 0 1.4rem;font-size:1.125rem;color:var(--muted)}
@@ -174,7 +175,7 @@ grid-template-columns:repeat(auto-fit,minmax(min(9.5rem,100%),1fr))}
 .remark{font-size:.875rem;line-height:1.35;color:var(--muted);margin-top:.2rem}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #919626fa
+# %% ../../nbs/library/8_delivery/04_render.ipynb #155cc758
 STYLE += """
 .status{white-space:nowrap;font-weight:600;padding:.05rem .5rem .1rem .1rem;border-radius:1rem;display:inline-block;
 font-size:.9375em;line-height:1.5;background:var(--plain-bg)}
@@ -188,7 +189,7 @@ font-size:.9375em;line-height:1.5;background:var(--plain-bg)}
 .notice .notice-title{font-weight:700;color:inherit;margin:0}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #06c4f17f
+# %% ../../nbs/library/8_delivery/04_render.ipynb #85ce0af6
 STYLE += """
 .scroll{overflow-x:auto;margin:0 0 1rem;max-width:100%}
 .scroll:focus-visible{outline:3px solid var(--brand);outline-offset:2px}
@@ -203,7 +204,7 @@ th .muted{white-space:nowrap;font-weight:400}
 .num{text-align:right;white-space:nowrap}
 thead .num{white-space:normal}
 .fit{width:auto;min-width:100%}
-.fit tbody th{white-space:nowrap}
+.fit tbody th{min-width:9rem}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 figure{margin:0 0 1.4rem}
 figure img{display:block;width:100%;height:auto}
@@ -227,11 +228,30 @@ figcaption{font-size:.875rem;color:var(--muted);margin-top:.5rem;max-width:46rem
 .signature dd{margin:0;border-bottom:1px solid var(--ink);height:2.1rem}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #8b2889be
+# %% ../../nbs/library/8_delivery/04_render.ipynb #bec74db3
+STYLE += """
+.card h3{font-size:1.25rem;margin:0}.card[id] figure.narrow img{max-width:25rem}.card[id] figure{margin-bottom:1rem}
+.verdicts{list-style:none;padding:0;margin:0 0 1.2rem;max-width:none;border-top:1.5px solid var(--ink)}
+.verdicts li{display:grid;grid-template-columns:2rem minmax(0,1fr);gap:.1rem .4rem;margin:0;padding:.65rem 0 .5rem;
+border-bottom:1px solid var(--line)}
+.verdicts p{margin:0 0 .15rem;max-width:none}.verdicts .small{margin:0}
+.verdicts .gene{font-size:1.125rem}.verdicts a{color:var(--brand)}
+.rank{font-size:1.375rem;line-height:1.3;font-weight:700;color:var(--brand)}
+.classes{grid-column:2}
+.badge{display:inline-flex;flex-wrap:wrap;align-items:center;gap:0 .45rem;line-height:1.4}
+.badge .muted{font-size:.8125rem}
+.strips{display:inline-flex;gap:2px}
+.strips i{width:.5rem;height:.9rem;border:1px solid var(--ink)}
+.strips .on{background:var(--ink)}
+"""
+
+# %% ../../nbs/library/8_delivery/04_render.ipynb #6d35931b
 STYLE += """
 @media (min-width:52rem),print{.side.even{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
 .card .side.even{grid-template-columns:minmax(0,1.6fr) minmax(0,1fr)}
-.side.right{grid-template-columns:minmax(0,1fr) minmax(0,1.55fr)}}
+.side.right{grid-template-columns:minmax(0,1fr) minmax(0,1.55fr)}
+.card[id]>.side.even{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
+.verdicts li{grid-template-columns:2.2rem minmax(0,1fr) 15rem}.classes{grid-column:3}}
 @media (min-width:68rem){.frame{grid-template-columns:14rem minmax(0,1fr)}
 .contents{position:sticky;top:0;align-self:start;padding:3.2rem 0 1rem;max-height:100vh;overflow:auto}}
 @media (max-width:67.99rem){.contents{display:none}}
@@ -251,11 +271,12 @@ PRINT = """
 .frame{display:block;padding:0;max-width:none}main{border:0;padding:0;margin:4mm 0 0}
 .scroll{overflow:visible}section{margin-top:1.6rem}
 h2,h3,h4,caption,thead{break-after:avoid}thead{display:table-header-group}
-tr,.card,figure,.notice,.tiles li,.signature{break-inside:avoid}
-.status,.notice,.tiles,.sign{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit}}
+tr,.card,.verdicts li,figure,.notice,.tiles li,.signature{break-inside:avoid}
+.status,.notice,.tiles,.sign{print-color-adjust:exact;-webkit-print-color-adjust:exact}a{color:inherit}
+.strips i{print-color-adjust:exact;-webkit-print-color-adjust:exact}.card[id]{break-inside:auto}}
 """
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #34cd5ca6
+# %% ../../nbs/library/8_delivery/04_render.ipynb #12f08a98
 def command(
     record: RunRecord,
 ) -> str:
@@ -264,7 +285,7 @@ def command(
     store = "" if not record.parameters.get("store") else " -p store=STORE"
     return f"genomics-nb run {shlex.quote(record.template.name)}{store} {' '.join(values)} --out runs"
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #89224e16
+# %% ../../nbs/library/8_delivery/04_render.ipynb #9fc6320e
 def traceability(
     record: RunRecord,
     say: Say,
@@ -284,10 +305,15 @@ def traceability(
     ]
     if inputs is not None:
         bases = ", ".join(f"{base} {release}" for base, release in inputs.knowledge.items())
-        rows += [(say("trace.analyses"), Lines([Code(a, long=True) for a in inputs.analyses])),
-                 (say("trace.build"), inputs.build), (say("trace.knowledge"), bases or say("trace.none"))]
+        if inputs.cohort:
+            rows.append((say("trace.cohort"), Lines([inputs.cohort, Code(inputs.snapshot or "–", long=True)])))
+        if inputs.analyses:
+            rows.append((say("trace.analyses"), Lines([Code(a, long=True) for a in inputs.analyses])))
+        rows += [(say("trace.build"), inputs.build), (say("trace.knowledge"), bases or say("trace.none"))]
     if consent is not None:
         rows += _consent_rows(consent, say)
+    elif inputs is not None:
+        rows.append((say("trace.decision"), say("trace.public")))
     rows.append((say("trace.command"), Code(command(record), long=True)))
     table = Table(say("trace.caption"), [say("trace.item"), say("trace.value")], rows)
     return Section(say("trace.title"), [Text(say("trace.lead")), table])
@@ -302,7 +328,7 @@ def _consent_rows(consent: ConsentRecord, say: Say) -> list[tuple[str, object]]:
     left = "; ".join(f"{person}: {reason}" for person, reason in consent.left_out.items())
     return [(say("trace.decision"), decision), (say("trace.audit"), audit), (say("trace.left_out"), left or say("trace.none"))]
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #473a563e
+# %% ../../nbs/library/8_delivery/04_render.ipynb #1afe8da7
 def _contents(markup: str, say: Say) -> str:
     """A list of links to the parts of level 2."""
     heads = re.findall(r'<h2 id="([a-z0-9-]+)">(.*?)</h2>', markup)
@@ -336,7 +362,7 @@ def _css_text(text: str) -> str:
     """Text as a CSS string: everything but plain letters and digits as an escape."""
     return '"' + "".join(c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in text) + '"'
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #4d9a6243
+# %% ../../nbs/library/8_delivery/04_render.ipynb #a476c039
 def render(
     nb: NotebookNode,  # an executed notebook
     *,
@@ -363,7 +389,7 @@ def render(
         service=escape(say("frame.service")), contents=_contents(inside, say), body=inside,
     )
 
-# %% ../../nbs/library/8_delivery/04_render.ipynb #1e01eb58
+# %% ../../nbs/library/8_delivery/04_render.ipynb #d97d0d70
 PAGE = """<!DOCTYPE html>
 <html lang="{lang}">
 <head>

@@ -8,8 +8,8 @@ __all__ = ['FRAME', 'TRACE', 'MESSAGES', 'NARROW', 'Say']
 # %% ../../nbs/library/8_delivery/02_texts.ipynb #83e48502
 import datetime as dt
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from ..core.types import ParameterError, shown
@@ -84,6 +84,9 @@ TRACE |= {
     "trace.parameters": ("Paramètres", "Parameters"),
     "trace.command": ("Commande", "Command"),
     "trace.temporary": ("magasin temporaire", "throw-away store"),
+    "trace.public": ("sans objet : données déclarées publiques ou synthétiques par la personne qui a lancé l'analyse",
+                     "does not apply: data declared public or synthetic by the person who ran this"),
+    "trace.cohort": ("Cohorte, version", "Cohort, snapshot"),
     "purpose.care": ("soin", "care"),
     "purpose.research": ("recherche", "research"),
     "purpose.quality": ("qualité", "quality"),
@@ -102,6 +105,7 @@ class Say:
     """The texts in one language; numbers and dates as that language writes them."""
 
     lang: Lang
+    own: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)  # texts of one document, beside `MESSAGES`
 
     def __post_init__(self) -> None:
         if self.lang not in get_args(Lang):
@@ -109,14 +113,14 @@ class Say:
 
     def __call__(self, id: str, **values: object) -> str:
         """The message `id` with `values` put in. Not HTML: a block escapes it."""
-        if id not in MESSAGES:
+        if not self.has(id):
             raise ParameterError(f"no message is called {shown(id)}", fix="Add it to delivery.texts.")
-        text = MESSAGES[id][0 if self.lang == "fr" else 1].format(**values)
+        text = (self.own.get(id) or MESSAGES[id])[0 if self.lang == "fr" else 1].format(**values)
         return _FRENCH_SPACES.sub(lambda m: m[0].replace(" ", NARROW), text) if self.lang == "fr" else text
 
     def has(self, id: str) -> bool:
         """Whether there is such a message."""
-        return id in MESSAGES
+        return id in self.own or id in MESSAGES
 
     def join(self, items: Iterable[object]) -> str:
         """Items of a list in a sentence, semicolons between them."""

@@ -37,12 +37,18 @@ _CALLED: Final = list(GENOTYPES[2:])
 _CARRIERS: Final = ["het", "hom_alt", "hap_alt"]
 
 # %% ../../nbs/library/2_population/02_sex.ipynb #fcf65dc4
+_EVIDENCE: Final = tuple(f"sample_{name}" for name in ("x_sites", "x_het_share", "y_sites", "y_call_rate", "x_depth_ratio",
+                                                     "y_depth_ratio"))
+
+
 def sex_evidence(
-    qc: xr.Dataset,  # from `sample_qc`
+    qc: xr.Dataset,  # from `sample_qc`; or from `cohort_qc`, which measures X and Y on genotypes alone
 ) -> xr.Dataset:
     """X and Y of every sample: het share, call rate, sites counted, and mean depth relative to the autosomes.
 
     `sample_x_sites` counts confident X calls with an ALT, `sample_y_sites` all Y records at single-base sites."""
+    if "call_counts" not in qc and "sample_x_het_share" in qc:  # measured already
+        return qc[[name for name in qc.data_vars if name in _EVIDENCE or name == "sample_id"]]
     sure = qc["confident_call_counts"]
     y_all = qc["call_counts"].sel(region="y_nonpar", kind=["transition", "transversion"]).sum(("genotype", "kind"))
     x_alt = sure.sel(region="x_nonpar", genotype=_CARRIERS).sum("genotype")

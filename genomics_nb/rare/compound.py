@@ -6,10 +6,11 @@
 __all__ = ['TRANS', 'CIS', 'UNKNOWN_PHASE', 'Phase', 'MOST_HALVES', 'Half', 'half_findings', 'by_parents', 'unphased',
            'by_phase_set', 'pair_findings', 'read_phase', 'Pairs', 'check_genes', 'find_pairs']
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #adcb2585
-from collections.abc import Callable
+# %% ../../nbs/library/4_rare/05_compound.ipynb #b970c5e8
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from types import MappingProxyType
 from typing import Final
 
 import dask
@@ -23,7 +24,7 @@ from .evidence import CARRIES, MALE, Finding, Reason, State, Thresholds
 from .modes import Family, Site, parents, quality, rarity, setting
 from .screen import Screen, evidence_at
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #8dcf68ce
+# %% ../../nbs/library/4_rare/05_compound.ipynb #13a1359f
 @dataclass(frozen=True)
 class Half:
     """One allele that may be half of a pair, with the family's evidence."""
@@ -32,6 +33,7 @@ class Half:
     allele: int
     site: Site
     family: Family
+    notes: tuple[Finding, ...] = ()  # that hold for this half
 
 
 def half_findings(half: Half, limits: Thresholds) -> list[Finding]:
@@ -49,9 +51,9 @@ def half_findings(half: Half, limits: Thresholds) -> list[Finding]:
             found.append(Finding(Reason.WRONG_COPIES, e.member, e.state, State.HET))
         else:
             found += quality(e, limits)
-    return found + rarity(site, limits.af_recessive, limits, counts="recessive")
+    return found + list(half.notes) + rarity(site, limits.af_recessive, limits, counts="recessive")
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #f301994f
+# %% ../../nbs/library/4_rare/05_compound.ipynb #db175302
 TRANS, CIS, UNKNOWN_PHASE = "trans", "cis", "unknown"
 
 
@@ -77,7 +79,7 @@ def by_parents(a: Half, b: Half, i: int) -> tuple[str, list[Finding]]:
         return TRANS, found
     return UNKNOWN_PHASE, found
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #42075179
+# %% ../../nbs/library/4_rare/05_compound.ipynb #133d1ea1
 Phase = Callable[[str, int, int], tuple[str, int] | None]  # member, variant, allele -> phase set and haplotype (0 or 1)
 
 
@@ -90,6 +92,8 @@ def by_phase_set(a: Half, b: Half, member: str, phase: Phase) -> tuple[str, list
     """Phase of the pair in one member as its own calls tell it, with findings."""
     if a.variant == b.variant:  # 1/2 at one site: the two alleles are on the two copies
         return TRANS, [Finding(Reason.PHASED_TRANS, member)]
+    if min(a.variant, b.variant) < 0:  # a deletion from another file
+        return UNKNOWN_PHASE, []
     one, other = phase(member, a.variant, a.allele), phase(member, b.variant, b.allele)
     if one is None or other is None or one[0] != other[0]:
         return UNKNOWN_PHASE, []
@@ -97,7 +101,7 @@ def by_phase_set(a: Half, b: Half, member: str, phase: Phase) -> tuple[str, list
         return CIS, [Finding(Reason.SAME_PHASE, member)]
     return TRANS, [Finding(Reason.PHASED_TRANS, member)]
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #923f89de
+# %% ../../nbs/library/4_rare/05_compound.ipynb #528aceb7
 def _siblings_with_both(a: Half, b: Half, i: int) -> list[Finding]:
     e = a.family[i]
     found = []
@@ -125,7 +129,7 @@ def pair_findings(a: Half, b: Half, limits: Thresholds, phase: Phase = unphased)
         found += _siblings_with_both(a, b, i)
     return list(dict.fromkeys(found + half_findings(a, limits) + half_findings(b, limits)))
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #b9f772dc
+# %% ../../nbs/library/4_rare/05_compound.ipynb #bda022b9
 def read_phase(
     ds: xr.Dataset,
     variants: np.ndarray,  # rows that are asked for, sorted
@@ -157,7 +161,7 @@ def read_phase(
 
     return phase
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #e12f1b5f
+# %% ../../nbs/library/4_rare/05_compound.ipynb #b7c529fd
 MOST_HALVES: Final = 60  # alleles of one gene that are paired; our decision
 
 
@@ -187,13 +191,15 @@ def _single_copies(result: Screen, table: pd.DataFrame) -> pd.DataFrame:
     missing = (calls == -1).any(axis=2) | (calls == -2).all(axis=2)
     return table[((copies == 1) | missing).all(axis=1) & (copies == 1).any(axis=1)]
 
-# %% ../../nbs/library/4_rare/05_compound.ipynb #c2bd108e
+# %% ../../nbs/library/4_rare/05_compound.ipynb #f1fd9ca0
 def find_pairs(
     result: Screen,  # whose evidence holds the rows of the table
     genes: pd.DataFrame,  # variant, allele, gene
     phase: Phase = unphased,
+    deleted: Mapping[str, Sequence[Half]] = MappingProxyType({}),  # gene -> deletions of it, as halves
+    inside: Sequence[tuple[str, Half, Half]] = (),  # gene, a variant inside a deletion, that deletion
 ) -> Pairs:
-    """Assess every pair of alleles that share a gene."""
+    """Assess every pair of alleles that share a gene; a deletion of the gene is a half like any other."""
     limits = result.thresholds
     against = {r for r in Reason if r < 20}
     halves: dict[tuple[int, int], Half | None] = {}
@@ -207,10 +213,16 @@ def find_pairs(
         return halves[key]
 
     found, crowded = [], []
-    for gene, part in _single_copies(result, check_genes(genes)).groupby("gene", sort=False):
+    within = {(h.variant, h.allele, d.variant) for _, h, d in inside}
+    by_gene = {str(gene): part for gene, part in _single_copies(result, check_genes(genes)).groupby("gene", sort=False)}
+    for gene in dict.fromkeys([*by_gene, *deleted]):
+        part = by_gene.get(gene, genes.iloc[:0])
         kept = [h for v, a in zip(part["variant"], part["allele"], strict=True) if (h := half(int(v), int(a))) is not None]
+        kept += [h for h in deleted.get(gene, ()) if not any(f.reason in against for f in half_findings(h, limits))]
         if len(kept) > MOST_HALVES:
-            crowded.append(str(gene))
+            crowded.append(gene)
             continue
-        found += [(str(gene), a, b, pair_findings(a, b, limits, phase)) for a, b in combinations(kept, 2)]
+        found += [(gene, a, b, pair_findings(a, b, limits, phase)) for a, b in combinations(kept, 2)
+                  if (a.variant, a.allele, b.variant) not in within]
+    found += [(gene, a, b, pair_findings(a, b, limits, phase)) for gene, a, b in inside]
     return Pairs(found, crowded)

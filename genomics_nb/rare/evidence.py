@@ -6,7 +6,7 @@
 __all__ = ['MALE', 'FEMALE', 'UNKNOWN_SEX', 'CARRIES', 'AGAINST_MASK', 'OPEN_MASK', 'GRADE_MASK', 'TEXTS', 'LANGUAGES',
            'Thresholds', 'State', 'state_of', 'Reason', 'answer_of', 'grade_of', 'Finding', 'mask']
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #fed6a70e
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #c938bb56
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..core.reference import Region
 from ..core.types import INDETERMINATE, NO, YES, ParameterError
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #d95ea026
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #3376a847
 def _limit(value: float, source: str) -> Any:
     return field(default=value, metadata={"source": source})
 
@@ -63,7 +63,7 @@ class Thresholds:
         kind = np.dtype([(f.name, np.float64) for f in fields(self)])
         return np.rec.array([tuple(float(getattr(self, f.name)) for f in fields(self))], dtype=kind)[0]
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #4d88dc4a
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #2215b61c
 class State(IntEnum):
     """What a member shows of one alternative allele."""
 
@@ -104,7 +104,7 @@ def state_of(
         return State.HEMI
     return State.HOM if copies == len(called) else State.HET
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #73fad0b3
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #6b703c4e
 class Reason(IntEnum):
     """Bits of the mask of reasons: 0-19 against, 20-29 open, 30-44 grade, 45-63 note."""
 
@@ -140,14 +140,18 @@ class Reason(IntEnum):
     PARENT_SHARE = 38
     MALE_HET_COUNTED = 39
     PENETRANCE = 40
+    TWIN_DIFFERS = 41
+    INSIDE_DELETION, UNIPARENTAL = 42, 43
     RARITY_NOT_ASSESSED = 45
     NOT_IN_BASE = 46
     ONE_PARENT = 47
     PATERNAL_READS = 48
     X_DE_NOVO = 49
     PHASED_TRANS, KNOWN = 50, 51
+    SIBLING_CARRIES = 52
+    OVER_DELETION, DELETED = 53, 54
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #522503fb
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #9e67597b
 def _bits(first: int, last: int) -> int:
     return sum(1 << reason for reason in Reason if first <= reason <= last)
 
@@ -170,7 +174,7 @@ def grade_of(
     """`high` or `low` for each mask; meaningful where the answer is not no."""
     return np.where(np.asarray(mask, np.uint64) & np.uint64(GRADE_MASK) != 0, "low", "high")
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #f18d7fe1
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #3d7a21bc
 _AGAINST_TEXT: Final = {
     Reason.OTHER_REGION: (
         "this mode does not apply in this region of the genome",
@@ -211,7 +215,7 @@ _AGAINST_TEXT: Final = {
         "{member} porte les deux variants, ou deux fois l'un d'eux"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #413f97d2
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #ab73716f
 _OPEN_TEXT: Final = {
     Reason.REGION_UNKNOWN: (
         "the region of the genome is not known here, so no rule can be applied",
@@ -238,12 +242,19 @@ _NOTE_TEXT: Final = {
         "{member}, the mother, is confident reference: it arose anew",
         "{member}, la mère, est de référence avec confiance : survenu de novo"),
     Reason.KNOWN: ("known as pathogenic: looser limits of frequency", "connu comme pathogène : seuils de fréquence élargis"),
+    Reason.OVER_DELETION: (
+        "{member}: the deletion has taken the other copy, so the single one is read as two",
+        "{member} : la délétion a emporté l'autre copie, la seule restante est lue comme deux"),
+    Reason.DELETED: ("deletion of {value} bases, {what}", "délétion de {value} bases, {what}"),
+    Reason.SIBLING_CARRIES: (
+        "{member}, child of a same parent, carries it too ({value}): that parent may be mosaic",
+        "{member}, enfant d'un même parent, le porte aussi ({value}) : ce parent peut être mosaïque"),
     Reason.PHASED_TRANS: (
         "{member}: opposite haplotypes in one phase set",
         "{member} : haplotypes opposés dans un groupe de phase"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #177f0aac
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #178598a5
 _GRADE_TEXT: Final = {
     Reason.NOT_PASS: (
         "the site did not pass the caller's filters ({value})",
@@ -272,9 +283,18 @@ _GRADE_TEXT: Final = {
     Reason.PENETRANCE: (
         "{member}, unaffected, carries it ({value}); incomplete penetrance is accepted",
         "{member}, non atteint(e), est porteur ({value}) ; pénétrance incomplète acceptée"),
+    Reason.UNIPARENTAL: (
+        "{member} does not carry it: both copies come from the other parent, as this whole stretch does (uniparental disomy)",
+        "{member} n'est pas porteur : les deux copies viennent de l'autre parent, comme toute la région (disomie uniparentale)"),
+    Reason.INSIDE_DELETION: (
+        "{member} is heterozygous inside the deletion that {member} carries: one of the two calls is wrong",
+        "{member} est hétérozygote à l'intérieur de la délétion portée : l'un des deux génotypes est faux"),
+    Reason.TWIN_DIFFERS: (
+        "{member}, the identical twin, is called {value}: it arose after the twins parted, or a call is wrong",
+        "{member}, jumeau monozygote, est {value} : survenu après la séparation des jumeaux, ou un génotype est faux"),
 }
 
-# %% ../../nbs/library/4_rare/01_evidence.ipynb #7efddf6f
+# %% ../../nbs/library/4_rare/01_evidence.ipynb #7023446d
 TEXTS: Final[dict[Reason, tuple[str, str]]] = {**_AGAINST_TEXT, **_OPEN_TEXT, **_GRADE_TEXT, **_NOTE_TEXT}
 LANGUAGES: Final = ("en", "fr")
 _WORDS: Final = {

@@ -7,7 +7,7 @@ __all__ = ['Family', 'CHILD_MODES', 'FAMILY_MODES', 'MODES', 'Evidence', 'Site',
            'relevant', 'unaffected_without_call', 'de_novo', 'parental_mosaic', 'recessive', 'x_recessive', 'dominant',
            'x_dominant', 'mitochondrial', 'findings']
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #957a80d4
+# %% ../../nbs/library/4_rare/02_modes.ipynb #143508ff
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Final
 from ..core.reference import Region
 from .evidence import CARRIES, FEMALE, MALE, UNKNOWN_SEX, Finding, Reason, State, Thresholds
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #8219291d
+# %% ../../nbs/library/4_rare/02_modes.ipynb #28495c1f
 @dataclass(frozen=True)
 class Evidence:
     """One member at one alternative allele."""
@@ -31,6 +31,7 @@ class Evidence:
     share: float = math.nan  # of all reads
     depth: float = math.nan
     quality: float = math.nan  # GQ
+    twin: int = -1  # place of the identical twin
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Site:
     hemizygotes: float = -1
     allele_count: float = -1
     known: float = -1  # 1: a knowledge base holds it as pathogenic or likely pathogenic
+    incomplete: float = -1  # 1: in a gene whose penetrance is stated to be incomplete
+    disomic: float = -1  # in a stretch that the affected have from the mother (1) or the father (2) alone, `rare.disomy`
 
 
 Family = Sequence[Evidence]
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #07780693
+# %% ../../nbs/library/4_rare/02_modes.ipynb #d5fcf7a9
 def quality(e: Evidence, limits: Thresholds) -> list[Finding]:
     """Findings that lower the grade of one call."""
     found = []
@@ -93,7 +96,7 @@ def setting(site: Site, regions: Sequence[int]) -> list[Finding]:
         found.append(Finding(Reason.NOT_PASS, value="FILTER " + ("." if site.passed < 0 else "not PASS")))
     return found
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #9fb9a82b
+# %% ../../nbs/library/4_rare/02_modes.ipynb #5f8ec35a
 def parents(family: Family, e: Evidence) -> list[tuple[str, Evidence | None]]:
     """Father and mother with their evidence; None where there is no data."""
     return [(role, family[i] if i >= 0 else None) for role, i in (("father", e.father), ("mother", e.mother))]
@@ -113,7 +116,7 @@ def unaffected_without_call(family: Family, states: Sequence[State] = (State.NO_
     return [Finding(Reason.NO_CALL_UNAFFECTED, e.member) for i, e in enumerate(family)
             if e.affected == 0 and e.state in states and i not in asked]
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #2e934f85
+# %% ../../nbs/library/4_rare/02_modes.ipynb #fcd016d7
 def _child(site: Site, e: Evidence, limits: Thresholds) -> list[Finding]:
     single = site.region in (Region.X_NONPAR, Region.Y_NONPAR)
     if single and e.sex == UNKNOWN_SEX:
@@ -138,7 +141,20 @@ def _child(site: Site, e: Evidence, limits: Thresholds) -> list[Finding]:
         found.append(Finding(Reason.BALANCE, e.member, e.share, f"{limits.balance_low}-{limits.balance_high}"))
     return found
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #a7f357c5
+# %% ../../nbs/library/4_rare/02_modes.ipynb #f62b830c
+def _other_children(family: Family, child: int) -> list[Finding]:
+    e, found = family[child], []
+    if e.state in (State.NO_CALL, State.REFERENCE):
+        return []
+    for s, other in enumerate(family):
+        shares = (e.father >= 0 and other.father == e.father) or (e.mother >= 0 and other.mother == e.mother)
+        if s == e.twin and other.state == State.REFERENCE:
+            found.append(Finding(Reason.TWIN_DIFFERS, other.member, other.state))
+        elif s not in (child, e.twin) and shares and other.state in CARRIES:
+            found.append(Finding(Reason.SIBLING_CARRIES, other.member, other.state))
+    return found
+
+# %% ../../nbs/library/4_rare/02_modes.ipynb #6f864658
 def de_novo(
     site: Site,
     family: Family,
@@ -171,9 +187,9 @@ def de_novo(
         father = family[e.father]
         if father.reads >= limits.parent_reads:
             found.append(Finding(Reason.PATERNAL_READS, father.member, father.reads))
-    return found + rarity(site, limits.af_de_novo, limits)
+    return found + _other_children(family, child) + rarity(site, limits.af_de_novo, limits)
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #a17e38eb
+# %% ../../nbs/library/4_rare/02_modes.ipynb #a93cef07
 def parental_mosaic(
     site: Site,
     family: Family,
@@ -208,7 +224,7 @@ def parental_mosaic(
         found += unknown or [Finding(Reason.NO_MOSAIC, limit=limits.mosaic_reads)]
     return found + rarity(site, limits.af_de_novo, limits)
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #cb6f49d5
+# %% ../../nbs/library/4_rare/02_modes.ipynb #b652fd6d
 def recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     """Every reason about homozygous recessive inheritance."""
     found = setting(site, (Region.AUTOSOME, Region.X_PAR))
@@ -227,6 +243,8 @@ def recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
                 found.append(Finding(Reason.PARENT_ABSENT, e.member, what=role))
             elif parent.state == State.NO_CALL:
                 found.append(Finding(Reason.NO_CALL_PARENT, parent.member))
+            elif parent.state == State.REFERENCE and site.disomic == (1 if role == "father" else 2) and e.state == State.HOM:
+                found.append(Finding(Reason.UNIPARENTAL, parent.member))
             elif parent.state == State.REFERENCE:
                 found.append(Finding(Reason.PARENT_REFERENCE, parent.member))
                 if other is not None and other.state in CARRIES:
@@ -235,7 +253,7 @@ def recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     found += unaffected_without_call(family)
     return found + rarity(site, limits.af_recessive, limits, counts="recessive")
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #69749670
+# %% ../../nbs/library/4_rare/02_modes.ipynb #378b8dcc
 def _x_parents(family: Family, e: Evidence, limits: Thresholds) -> list[Finding]:
     found = []
     for role, parent in relevant(family, e, Region.X_NONPAR):
@@ -275,7 +293,7 @@ def x_recessive(site: Site, family: Family, limits: Thresholds) -> list[Finding]
     found += unaffected_without_call(family, (State.NO_CALL, State.MALE_HET))
     return found + rarity(site, limits.af_recessive, limits, counts="recessive")
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #f3f29a5f
+# %% ../../nbs/library/4_rare/02_modes.ipynb #2f27b26a
 def _transmitted(family: Family, e: Evidence, region: int) -> list[Finding]:
     given = relevant(family, e, region)
     known = [parent for _, parent in given if parent is not None]
@@ -289,12 +307,13 @@ def _transmitted(family: Family, e: Evidence, region: int) -> list[Finding]:
     return [Finding(Reason.NO_CALL_PARENT, p.member) for p in known if p.state in (State.NO_CALL, State.MALE_HET)]
 
 
-def _healthy(family: Family, limits: Thresholds) -> list[Finding]:
-    reason = Reason.PENETRANCE if limits.incomplete_penetrance else Reason.UNAFFECTED_CARRIES
+def _healthy(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
+    accepted = limits.incomplete_penetrance or site.incomplete > 0
+    reason = Reason.PENETRANCE if accepted else Reason.UNAFFECTED_CARRIES
     found = [Finding(reason, e.member, e.state) for e in family if e.affected == 0 and e.state in CARRIES]
     return found + unaffected_without_call(family, (State.NO_CALL, State.MALE_HET))
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #6d5b28b5
+# %% ../../nbs/library/4_rare/02_modes.ipynb #d0530ff5
 def dominant(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     """Every reason about autosomal dominant inheritance."""
     found = setting(site, (Region.AUTOSOME, Region.X_PAR))
@@ -308,7 +327,7 @@ def dominant(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
         else:
             found += quality(e, limits)
         found += _transmitted(family, e, site.region)
-    return found + _healthy(family, limits) + rarity(site, limits.af_dominant, limits, counts="dominant")
+    return found + _healthy(site, family, limits) + rarity(site, limits.af_dominant, limits, counts="dominant")
 
 
 def x_dominant(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
@@ -330,9 +349,9 @@ def x_dominant(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
         else:
             found += quality(e, limits)
         found += _transmitted(family, e, Region.X_NONPAR)
-    return found + _healthy(family, limits) + rarity(site, limits.af_dominant, limits, counts="dominant")
+    return found + _healthy(site, family, limits) + rarity(site, limits.af_dominant, limits, counts="dominant")
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #441c6a26
+# %% ../../nbs/library/4_rare/02_modes.ipynb #fea3f783
 def mitochondrial(site: Site, family: Family, limits: Thresholds) -> list[Finding]:
     """Every reason about mitochondrial inheritance."""
     found = setting(site, (Region.MT,))
@@ -350,11 +369,12 @@ def mitochondrial(site: Site, family: Family, limits: Thresholds) -> list[Findin
             found.append(Finding(Reason.NO_CALL_PARENT, mother.member))
         elif mother.state == State.REFERENCE:
             found.append(Finding(Reason.NOT_TRANSMITTED, e.member))
-    reason = Reason.PENETRANCE if limits.incomplete_penetrance else Reason.UNAFFECTED_CARRIES
+    accepted = limits.incomplete_penetrance or site.incomplete > 0
+    reason = Reason.PENETRANCE if accepted else Reason.UNAFFECTED_CARRIES
     found += [Finding(reason, e.member, e.state) for e in family if e.affected == 0 and e.state in (State.HOM, State.HEMI)]
     return found + unaffected_without_call(family) + rarity(site, limits.af_recessive, limits)
 
-# %% ../../nbs/library/4_rare/02_modes.ipynb #02b23a7d
+# %% ../../nbs/library/4_rare/02_modes.ipynb #e80e0133
 CHILD_MODES: Final[dict[str, Callable[[Site, Family, int, Thresholds], list[Finding]]]] = {
     "de_novo": de_novo, "parental_mosaic": parental_mosaic}
 FAMILY_MODES: Final[dict[str, Callable[[Site, Family, Thresholds], list[Finding]]]] = {

@@ -310,7 +310,7 @@ class CAD(Intake, Shelf):
                 raise ParameterError(f"{case} is the name of a case and of a cohort", fix="Build the cohort under another name.")
             return serve_cohort(self, case, purpose, intent, **of_a_cohort)
         if of_a_cohort:
-            raise ParameterError(f"{', '.join(of_a_cohort)}: for a cohort, and {case} is none")
+            raise ParameterError(f"there is no cohort {case}, and {', '.join(of_a_cohort)} can be asked of a cohort only")
         return serve_case(self, case, purpose, intent)
 
     def erase(self, person: str) -> dict[str, Any]:

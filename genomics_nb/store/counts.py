@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core.genome import Genome
 from ..core.stretches import distinct
+from ..core.types import StoreError
 from .alleles import (
     COPIES, FEMALE, GENOTYPE_BITS, MALE, MITO, UNKNOWN,
     X_NONPAR, Y_NONPAR, first_word, position_of, region_at, region_steps)
@@ -187,6 +188,8 @@ class View:
         """The view of a group; `allowed` (slots,) leaves people out."""
         meta = group["meta"][:]
         info = group["rows/info"][:slots]
+        if meta.any() and not info.any():
+            raise StoreError("the people of the cohort cannot be read", fix="Restore the cohort from a backup.")
         active = info[:, STATE] == PRESENT
         if allowed is not None:
             active = active & allowed

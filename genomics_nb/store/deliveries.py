@@ -272,11 +272,12 @@ def not_erased(
     samples: dict[str, str] | None,
     callable_bed: Path | None,
     file_hash: str | None,
+    steps: str = "",  # what is done to the file before it is stored
 ) -> None:
     """Raise `ErasedError` for content that was erased. A file that a person refused may come again with another manifest."""
     from genomics_nb.store.ingest import content_id
 
-    content = content_id(delivery.vcf, delivery.build, samples, callable_bed)
+    content = content_id(delivery.vcf, delivery.build, samples, callable_bed, steps)
     with store.catalogue.read() as connection:
         turned_away = file_hash is not None and bool(receipts(connection, file_hash=file_hash, state="refused"))
         refuse_erased(connection, content, None if turned_away else file_hash)
@@ -289,7 +290,7 @@ def take_in(
     file_hash: str | None = None,  # of the VCF: write a receipt, and keep the analysis in quarantine
     again: bool = False,  # content that was erased may come back: a person said so
     callable_bed: Path | None = None,
-    **options: Any,  # workers, progress of the reader
+    **options: Any,  # workers, progress, prepared, steps, finish of the reader
 ) -> Analysis:
     """Store and register one delivery, once. Raises the reader's errors, `InputError` and `StoreError`."""
     from genomics_nb.store.ingest import ingest
@@ -297,7 +298,7 @@ def take_in(
     rehearse(store, delivery)
     samples = delivery.labels.samples if store.care or delivery.labels.renamed else None
     if not again:
-        not_erased(store, delivery, samples, callable_bed, file_hash)
+        not_erased(store, delivery, samples, callable_bed, file_hash, options.get("steps", ""))
     for _ in range(3):
         try:
             with store.writing():

@@ -13,6 +13,7 @@ import shutil
 import time
 import uuid
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,9 +33,12 @@ from .schema import VCF_ZARR_VERSION
 from .vcf import Header
 
 # %% auto #0
-__all__ = ['UNFINISHED', 'Analysis', 'content_id', 'read_callable', 'leftovers', 'ingest', 'told', 'read_header']
+__all__ = ['Finish', 'UNFINISHED', 'Analysis', 'content_id', 'read_callable', 'leftovers', 'ingest', 'told', 'read_header']
 
 # %% ../../nbs/library/1_store/08_ingest.ipynb #ecc83b83
+Finish = Callable[[Path, int], tuple[int, tuple[str, ...]]]  # (unfinished group, lines of the header) -> (records, notes)
+
+
 @dataclass(frozen=True)
 class Analysis:
     """One delivered VCF in the store."""
@@ -53,9 +57,10 @@ class Analysis:
                 "seconds": round(self.seconds, 3), "warnings": list(self.warnings), "created": self.created}
 
 # %% ../../nbs/library/1_store/08_ingest.ipynb #26694634
-def content_id(vcf: Path, build: str, samples: dict[str, str] | None, callable_bed: Path | None) -> str:
+def content_id(vcf: Path, build: str, samples: dict[str, str] | None, callable_bed: Path | None, steps: str = "") -> str:
     """The identity of a delivery: 32 hexadecimal digits of a SHA-256."""
-    digest = hashlib.sha256(json.dumps([VCF_ZARR_VERSION, build, sorted((samples or {}).items())]).encode())
+    told = [VCF_ZARR_VERSION, build, sorted((samples or {}).items()), *([steps] if steps else [])]
+    digest = hashlib.sha256(json.dumps(told).encode())
     for path in (vcf, callable_bed):
         digest.update(b"\0" if path is None else b"\1")
         if path is not None:
@@ -126,6 +131,9 @@ def ingest(
     progress: bool = False,  # show a bar
     samples: dict[str, str] | None = None,  # sample label in the file -> name to store
     callable_bed: str | Path | None = None,  # where the assay could have seen a variant
+    prepared: Path | None = None,  # what is read instead of `vcf`, made from it
+    steps: str = "",  # how it was made and what `finish` does, with checksums: part of the identity
+    finish: Finish | None = None,  # the last step: may write the group anew
     limits: Limits = Limits(),
 ) -> Analysis:
     """Turns a VCF into one Zarr group, or raises and leaves nothing.
@@ -134,20 +142,20 @@ def ingest(
     """
     start, vcf, analyses = time.perf_counter(), Path(vcf), Path(analyses)
     bed = Path(callable_bed) if callable_bed else None
-    for path in (vcf, bed):
+    for path in (vcf, bed, prepared):
         if path is not None and not path.is_file():
             raise InputError("there is no such file", file=path, fix="check the path")
     analyses.mkdir(parents=True, exist_ok=True)
     for old in leftovers(analyses):
         shutil.rmtree(old, ignore_errors=True)
-    identity = content_id(vcf, build, samples, bed)
+    identity = content_id(vcf, build, samples, bed, steps)
     final = analyses / f"{identity}.vcz"
     if final.exists():
         return _known(final, identity, time.perf_counter() - start)
     folder = analyses / f"{UNFINISHED}{identity}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
         folder.mkdir()
-        found = _convert(vcf, folder, build, workers or usable_cores(), progress, samples, bed, limits)
+        found = _convert(prepared or vcf, folder, build, workers or usable_cores(), progress, samples, bed, limits, steps, finish)
         _publish(folder, final)
     except OSError as error:
         raise StoreError(f"the analysis could not be written ({error.strerror})",
@@ -176,7 +184,7 @@ def _publish(folder: Path, final: Path) -> None:
 
 # %% ../../nbs/library/1_store/08_ingest.ipynb #fefe42ac
 def _convert(vcf: Path, folder: Path, build: str, workers: int, progress: bool, samples: dict[str, str] | None, bed: Path | None,
-             limits: Limits) -> tuple[int, int, tuple[str, ...]]:
+             limits: Limits, steps: str, finish: Finish | None) -> tuple[int, int, tuple[str, ...]]:
     """Writes the group; returns records, samples and warnings."""
     pool, clean, closing = ThreadPoolExecutor(workers, thread_name_prefix="ingest"), False, ExitStack()
     try:
@@ -200,10 +208,15 @@ def _convert(vcf: Path, folder: Path, build: str, workers: int, progress: bool, 
             if regions is not None:
                 small_array(group, "callable_region", regions, ("callable_regions", "callable_region_fields"))
             facts = {"records": collector.rows, "samples": len(collector.header.samples), "warnings": list(notes)}
+            facts |= {"steps": steps} if steps else {}
             write_metadata(collector, group, build, samples, facts)
             zarr.consolidate_metadata(folder)
+        records = collector.rows
+        if finish is not None:
+            records, more = finish(folder, collector.header.lines)
+            notes += more
         clean = True
-        return collector.rows, len(collector.header.samples), notes
+        return records, len(collector.header.samples), notes
     finally:
         pool.shutdown(wait=True, cancel_futures=not clean)
         closing.close()

@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..core.record import sha256
 from ..core.types import GenomicsError, NotFoundError, ParameterError, StoreError
 
 if TYPE_CHECKING:
     import icechunk
 
 # %% auto #0
-__all__ = ['MAIN', 'library', 'configuration', 'translated', 'check_tag', 'Change', 'GuardedArray', 'Arrays', 'Repository']
+__all__ = ['MAIN', 'SUMS', 'SUM', 'library', 'configuration', 'translated', 'damaged', 'check_sum', 'Sums', 'check_tag',
+           'tag_names', 'remove_leftovers', 'Change', 'GuardedArray', 'Arrays', 'Repository']
 
 # %% ../../nbs/library/1_store/32_repository.ipynb #fed668a1
 MAIN: Final = "main"
@@ -69,12 +73,120 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreError(f"the cohort {path.name} could not be read or written ({reason})",
                          fix="Free disk space, or check permissions.") from None
 
+# %% ../../nbs/library/1_store/32_repository.ipynb #5c1e70a2
+SUMS: Final = "sums"  # folder
+SUM: Final = re.compile(r"([0-9a-f]{64})  (config\.yaml|(?:manifests|snapshots)/[0-9A-Z]{20})")
+
+
+def damaged(path: Path, name: str) -> StoreError:
+    """The error for a file of the repository in `path`."""
+    return StoreError(f"the file {name} of the cohort {path.name} is damaged or missing", fix="Restore the cohort from a backup.")
+
+
+@lru_cache(maxsize=1 << 16)  # what raises is not remembered
+def check_sum(
+    file: str,
+    state: tuple[int, ...],  # what changes when the file does
+    known: str,
+) -> None:
+    """Raises `ValueError` where the file has another sum than the one that is known."""
+    if sha256(Path(file)) != known:
+        raise ValueError(file)
+
+# %% ../../nbs/library/1_store/32_repository.ipynb #5c1e70a4
+@dataclass(frozen=True)
+class Sums:
+    """The sums of the files behind each snapshot of a repository."""
+
+    path: Path  # of the repository
+    handle: icechunk.Repository
+
+    def of(self, snapshot: str) -> dict[str, str]:
+        """Name of a file to its sum; empty where there is no list. Raises `StoreError` for a damaged one."""
+        try:
+            text = (self.path / SUMS / snapshot).read_bytes().decode("ascii", "replace")
+        except FileNotFoundError:
+            if not (self.path / "snapshots" / snapshot).exists():
+                raise damaged(self.path, f"snapshots/{snapshot}") from None
+            return {}
+        lines = [SUM.fullmatch(line) for line in text.split("\n")[:-1]]
+        sums = {line[2]: line[1] for line in lines if line}
+        if None in lines or f"snapshots/{snapshot}" not in sums:
+            raise damaged(self.path, f"{SUMS}/{snapshot}")
+        return sums
+
+    def check(
+        self,
+        snapshot: str,
+        alone: bool = False,  # its own file, without its manifests
+    ) -> dict[str, str]:
+        """The sums, after comparing each with its file. Raises `StoreError` naming the first that differs."""
+        sums = self.of(snapshot)
+        for name in sums.keys() & {f"snapshots/{snapshot}"} if alone else sums:
+            file = f"{self.path}/{name}"
+            try:
+                stat = os.stat(file)
+                check_sum(file, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns), sums[name])
+            except (FileNotFoundError, ValueError):
+                if self.of(snapshot) != sums:  # history was forgotten meanwhile
+                    return self.check(snapshot, alone)
+                raise damaged(self.path, name) from None
+        return sums
+
+    def write(
+        self,
+        snapshot: str,
+        known: dict[str, str],  # sums of files that were there before
+    ) -> None:
+        """Make the list of a snapshot, in one step."""
+        manifests = json.loads(self.handle.inspect_snapshot(snapshot, pretty=False))["manifests"]
+        names = ["config.yaml", *(f"manifests/{m['id']}" for m in manifests), f"snapshots/{snapshot}"]
+        folder = self.path / SUMS
+        folder.mkdir(exist_ok=True)
+        part = folder / f"{snapshot}#"  # a name that is swept
+        part.write_text("".join(f"{known.get(n) or sha256(self.path / n)}  {n}\n" for n in names), encoding="ascii")
+        part.replace(folder / snapshot)
+
+    def complete(self, snapshots: set[str]) -> None:
+        """Make the lists that are not there. Call it under `locked`."""
+        for snapshot in snapshots:
+            if not (self.path / SUMS / snapshot).exists():
+                self.write(snapshot, {})
+
+    @contextmanager
+    def renewed(self, snapshots: set[str]) -> Iterator[None]:
+        """While snapshots are written anew: they are checked before, and get new lists after. Call it under `locked`."""
+        for snapshot in snapshots:
+            self.check(snapshot)
+        for file in (self.path / SUMS).glob("*"):
+            file.unlink()
+        yield
+        self.complete(snapshots)
+
 # %% ../../nbs/library/1_store/32_repository.ipynb #a6f10dce
 def check_tag(tag: str) -> str:
     """`tag` itself. Raises `ParameterError` for a name that could be mistaken for a path or a snapshot."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", tag) or re.fullmatch(r"[0-9A-Z]{20}", tag) or tag == MAIN:
         raise ParameterError(f"{tag} cannot be a tag", fix="Use letters, digits, dots and dashes, 64 at most.")
     return tag
+
+
+def tag_names(path: Path) -> list[str]:
+    """The tags that are there, sorted, in the repository in `path`."""
+    files = (path / "refs").glob("tag.*/ref.json")
+    return sorted(f.parent.name.removeprefix("tag.") for f in files if not f.with_name("ref.json.deleted").exists())
+
+# %% ../../nbs/library/1_store/32_repository.ipynb #5c1e70a8
+def remove_leftovers(path: Path) -> int:
+    """Remove what killed writers left in the repository in `path`, and lists of sums without a snapshot; how many files."""
+    kinds = ("chunks", "manifests", "snapshots", "transactions", SUMS)
+    folders = [*(path / kind for kind in kinds), *path.glob("refs/*")]
+    names = {folder: set(os.listdir(folder)) for folder in folders if folder.is_dir()}
+    stale = names.get(path / SUMS, set()) - names.get(path / "snapshots", set())
+    left = {folder / name for folder in names for name in names[folder] if "#" in name} | {path / SUMS / name for name in stale}
+    for file in left:
+        file.unlink(missing_ok=True)
+    return len(left)
 
 # %% ../../nbs/library/1_store/32_repository.ipynb #155c3511
 @dataclass
@@ -156,20 +268,22 @@ class Repository:
 
         with translated(self.path):
             if at is None:
-                session = self.handle.readonly_session(branch=MAIN)
-            elif at in self.handle.list_tags():
-                session = self.handle.readonly_session(tag=at)
-            elif at in {s.id for s in self.handle.ancestry(branch=MAIN)}:
-                session = self.handle.readonly_session(snapshot_id=at)
+                snapshot = self.head()
+            elif at in tag_names(self.path):
+                snapshot = self.handle.lookup_tag(at)
+            elif at in self.history():
+                snapshot = at
             else:
                 raise NotFoundError(f"the cohort {self.path.name} has no tag or snapshot {at}",
                                     fix=f"Tags: {', '.join(sorted(self.tags())) or 'none'}.")
-            return Arrays(self.path, zarr.open_group(session.store, mode="r"), {}), session.snapshot_id
+            self.sums.check(snapshot)
+            session = self.handle.readonly_session(snapshot_id=snapshot)
+            return Arrays(self.path, zarr.open_group(session.store, mode="r"), {}), snapshot
 
     def tags(self) -> dict[str, str]:
         """Each tag with its snapshot."""
         with translated(self.path):
-            return {tag: self.handle.lookup_tag(tag) for tag in sorted(self.handle.list_tags())}
+            return {tag: self.handle.lookup_tag(tag) for tag in tag_names(self.path)}
 
     def names_used(self) -> set[str]:
         """Every tag that was ever given, the deleted ones among them."""
@@ -179,6 +293,23 @@ class Repository:
         """The snapshot of the head."""
         with translated(self.path):
             return self.handle.lookup_branch(MAIN)
+
+    def kept(self) -> set[str]:
+        """The snapshots of the head and of the tags, which stay when history is forgotten."""
+        return {self.head(), *self.tags().values()}
+
+    def history(self) -> Iterator[str]:
+        """Yields the snapshots of the head, the youngest first."""
+        snapshot: str | None = self.head()
+        while snapshot:
+            self.sums.check(snapshot, alone=True)
+            yield snapshot
+            snapshot = self.handle.lookup_snapshot(snapshot).parent_id
+
+    @property
+    def sums(self) -> Sums:
+        """The sums of its files."""
+        return Sums(self.path, self.handle)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -203,16 +334,17 @@ class Repository:
 
         with translated(self.path):
             self.sweep()
+            self.sums.complete(self.kept())
+            known = self.sums.check(self.handle.lookup_branch(branch))
             session = self.handle.writable_session(branch)
             change = Change(zarr.open_group(session.store, mode="a"), session.snapshot_id)
             yield change
             if session.has_uncommitted_changes:
-                change.snapshot = session.commit(message)
+                # The sums are there before anybody can see the snapshot.
+                parent, change.snapshot = change.snapshot, session.flush(message)
+                self.sums.write(change.snapshot, known)
+                self.handle.reset_branch(branch, change.snapshot, from_snapshot_id=parent)
 
     def sweep(self) -> int:
-        """Remove what a killed writer left, and say how many files. Call it under `locked`."""
-        folders = [self.path / kind for kind in ("chunks", "manifests", "snapshots", "transactions")]
-        left = [entry.path for folder in folders if folder.is_dir() for entry in os.scandir(folder) if "#" in entry.name]
-        for file in left:
-            Path(file).unlink(missing_ok=True)
-        return len(left)
+        """Remove what a killed writer left, and sums of nothing, and say how many files. Call it under `locked`."""
+        return remove_leftovers(self.path)

@@ -6,7 +6,7 @@
 __all__ = ['Role', 'ROLES', 'MAY', 'roles_html', 'RoleEntry', 'check_role', 'held', 'may', 'role_entries', 'roles_of',
            'RoleError', 'refusal', 'authorise', 'put_role', 'known_user', 'first_roles', 'change_role']
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #e1793853
+# %% ../../nbs/library/1_store/21_roles.ipynb #4c929d4a
 import os
 import pwd
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from ..core.types import ConsentError, NotFoundError, ParameterError
 from .audit import AuditLog, AuditTransaction, actor_of, asking_user
 from .tables import roles, utc_now
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #8231ef97
+# %% ../../nbs/library/1_store/21_roles.ipynb #35cde9e5
 Role = Literal["clinician", "biologist", "researcher", "operator", "auditor"]
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 MAY: Final[dict[str, tuple[str, ...]]] = {  # action: the roles that may
@@ -36,6 +36,9 @@ MAY: Final[dict[str, tuple[str, ...]]] = {  # action: the roles that may
     "cohort change": ("operator",),
     "cohort tag": ("biologist", "operator"),
     "cohort erase": ("operator",),
+    "panel publish": ("biologist", "operator"),
+    "panel withdraw": ("biologist", "operator"),
+    "knowledge add": ("biologist", "operator"),
     "erase analysis": ("operator",),
     "export": ("clinician", "biologist", "operator"),
     "sign": ("biologist",),
@@ -52,7 +55,7 @@ def roles_html() -> str:
                    for action, may in MAY.items())
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #5dfc157b
+# %% ../../nbs/library/1_store/21_roles.ipynb #d607f3eb
 @dataclass(frozen=True)
 class RoleEntry:
     """One role given to a user, or taken."""
@@ -90,7 +93,7 @@ def may(
         raise ParameterError(f"unknown action {action}", fix=f"Use one of {', '.join(MAY)}.")
     return not set(MAY[action]).isdisjoint(holds)
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #b7e49277
+# %% ../../nbs/library/1_store/21_roles.ipynb #d0ae47e4
 def role_entries(
     connection: sa.Connection,
     user: str | None = None,  # None: everybody
@@ -108,7 +111,7 @@ def roles_of(
     """The roles that a user holds now."""
     return held(role_entries(connection, user)).get(user, frozenset())
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #db96d003
+# %% ../../nbs/library/1_store/21_roles.ipynb #a951aa80
 class RoleError(ConsentError):
     """The user who asks holds no role that may do this."""
 
@@ -138,7 +141,7 @@ def authorise(
         raise RoleError(refusal(actor, action), fix="`genomics-nb roles list` shows who may; an operator grants roles.")
     return actor
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #25791dd5
+# %% ../../nbs/library/1_store/21_roles.ipynb #d6418b44
 def put_role(
     work: AuditTransaction,
     user: str,
@@ -162,7 +165,7 @@ def known_user(
         return user == asking_user()
     return True
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #a2652ce8
+# %% ../../nbs/library/1_store/21_roles.ipynb #143d8697
 def first_roles(
     log: AuditLog,
 ) -> bool:
@@ -174,7 +177,7 @@ def first_roles(
             put_role(work, work.actor, role, True)
     return True
 
-# %% ../../nbs/library/1_store/21_roles.ipynb #bf2cb012
+# %% ../../nbs/library/1_store/21_roles.ipynb #b7636482
 def change_role(
     log: AuditLog,
     user: str,  # as the system or the database names them

@@ -180,9 +180,11 @@ def forget_history(repository: Repository) -> int:
     """Expire every snapshot that no tag and no head is, and delete what only they needed; bytes freed.
 
     The caller holds the lock: collecting would delete the chunks of a writer who has not committed."""
-    repository.handle.expire_snapshots(older_than=dt.datetime.now(dt.UTC))
-    freed = repository.handle.garbage_collect(dt.datetime.now(dt.UTC))
-    repository.sweep()
+    with translated(repository.path):
+        with repository.sums.renewed(repository.kept()):
+            repository.handle.expire_snapshots(older_than=dt.datetime.now(dt.UTC))
+        freed = repository.handle.garbage_collect(dt.datetime.now(dt.UTC))
+        repository.sweep()
     return int(freed.bytes_deleted)
 
 # %% ../../nbs/library/1_store/37_scrub.ipynb #70aa148e

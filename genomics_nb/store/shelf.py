@@ -5,7 +5,7 @@
 # %% ../../nbs/library/1_store/44_shelf.ipynb #804fcd5a
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from genomics_nb.store.counts import View
 
 # %% auto #0
-__all__ = ['is_cohort', 'Seen', 'see', 'attributes', 'serve_cohort', 'check_mask', 'serve_frequencies', 'list_cohorts',
-           'disagreements', 'sexes_changed', 'cohort_findings', 'slots_to_erase', 'erase_from_cohorts', 'Shelf']
+__all__ = ['is_cohort', 'Seen', 'see', 'attributes', 'serve_cohort', 'labels_of', 'check_mask', 'serve_frequencies', 'Counted',
+           'list_cohorts', 'disagreements', 'sexes_changed', 'cohort_findings', 'slots_to_erase', 'erase_from_cohorts',
+           'Shelf']
 
 # %% ../../nbs/library/1_store/44_shelf.ipynb #8c698051
 def is_cohort(store: StoreFolder, name: str) -> bool:
@@ -128,7 +129,18 @@ def serve_cohort(
     else:
         keys = carried_keys(seen.view, *seen.span)
     chosen = {slots[p]: p for p in people} if people is not None else seen.people
-    return genotypes(seen.view, chosen, keys, seen.attrs)
+    return genotypes(seen.view, chosen, keys, seen.attrs).assign(labels_of(seen, list(chosen)))
+
+# %% ../../nbs/library/1_store/44_shelf.ipynb #labels002
+def labels_of(seen: Seen, slots: list[int]) -> dict[str, Any]:
+    """The sex under which each of these people is counted, and their group."""
+    from genomics_nb.store.segments import GROUP, SEX
+
+    info = seen.view.info[slots]
+    sexes = np.array(["unknown", "male", "female"], object)[info[:, SEX]]
+    groups = np.array([*seen.groups, ""], object)[info[:, GROUP]]
+    return {"sample_sex": ("samples", sexes, {"long_name": "sex under which the person is counted"}),
+            "sample_group": ("samples", groups, {"long_name": "group of the person in the cohort"})}
 
 
 def check_mask(mask: Any, found: xr.Dataset) -> np.ndarray:
@@ -152,6 +164,39 @@ def serve_frequencies(
 
     seen = see(store, name, purpose, intent, at, region)
     return frequencies(seen.view, seen.groups, *seen.span, seen.attrs)
+
+# %% ../../nbs/library/1_store/44_shelf.ipynb #rel002
+@dataclass(frozen=True)
+class Counted:
+    """The people of a cohort who may be counted, and their sums in pieces: after one decision, of one snapshot."""
+
+    seen: Seen
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Cohort, purpose, decision, tag and snapshot."""
+        return self.seen.attrs
+
+    @property
+    def members(self) -> dict[str, np.ndarray]:
+        """slot, person, group and sex of everybody who is counted, (people,) each."""
+        slots = list(self.seen.people)
+        labels = labels_of(self.seen, slots)
+        return {"slot": np.array(slots, np.int64), "person": np.array(list(self.seen.people.values()), object),
+                "group": labels["sample_group"][1], "sex": labels["sample_sex"][1]}
+
+    def pieces(
+        self,
+        cells: int = 4_000_000,  # sums in memory at once, of one kind
+    ) -> Iterator[xr.Dataset]:
+        """Yields the frequencies, along the genome."""
+        from genomics_nb.store.counts import pieces
+        from genomics_nb.store.matrix import frequencies
+
+        view = self.seen.view
+        size = max(cells // max(len(view.strata), 1), 10_000)
+        for low, high in pieces(view, [segment for segment, _ in view.pending()], *self.seen.span, size):
+            yield frequencies(view, self.seen.groups, low, high, self.seen.attrs)
 
 # %% ../../nbs/library/1_store/44_shelf.ipynb #50272a51
 def list_cohorts(store: StoreFolder) -> list[dict[str, Any]]:
@@ -328,3 +373,7 @@ class Shelf(StoreFolder):
                     region: str | None = None) -> xr.Dataset:
         """AC, AN, homozygotes and hemizygotes by sex and group, of those who consent now."""
         return serve_frequencies(self, cohort, purpose, intent, at, region)
+
+    def counted(self, cohort: str, *, purpose: str, at: str, intent: str | Sequence[str] | None = None) -> Counted:
+        """Who may be counted at a tag, and the sums in pieces, for a release. Raises as `frequencies`."""
+        return Counted(see(self, cohort, purpose, intent, at))
