@@ -62,7 +62,7 @@ HARMLESS = {
 }
 # The checks of a delivery look at genotypes before anybody may read them: by the role that takes in, and with a line in the log.
 CHECKS = {"deliveries.under_test", "markers.fingerprint_of"}
-WHO_CHECKS = {f"{PACKAGE}.delivery.intake", "nbs/library/8_delivery/29_intake.ipynb"}
+WHO_CHECKS = {f"{PACKAGE}.delivery.intake", "nbs/library/8_delivery/33_intake.ipynb"}
 
 
 def origins(tree: ast.AST) -> dict[str, str]:
