@@ -34,7 +34,7 @@ class Criterion(_Facts):
     by: str = "automatic"  # or who entered it
 
 
-class Call(Facts):
+class Call(_Facts):
     """The call of one person at one variant."""
 
     person: str  # pseudonym
@@ -44,7 +44,7 @@ class Call(Facts):
     quality: int | None = None  # GQ
 
 
-class ReportedVariant(Facts):
+class ReportedVariant(_Facts):
     """A variant with what is known of it."""
 
     contig: str  # as in the file
@@ -99,14 +99,14 @@ class ReportedFinding(_Facts):
     variants: tuple[ReportedVariant, ...]
 
 
-class Sign(Facts):
+class Sign(_Facts):
     """A term of HPO."""
 
     id: str
     label: str = ""
 
 
-class ReportedPerson(Facts):
+class ReportedPerson(_Facts):
     """A member of the family."""
 
     person: str  # pseudonym
@@ -119,7 +119,7 @@ class ReportedPerson(Facts):
     why_not: str = ""  # where they were not
 
 
-class Release(Facts):
+class Release(_Facts):
     """A release that was read."""
 
     base: str
@@ -187,7 +187,7 @@ class Decision(_Facts):
     comment: str = ""  # needed where it differs from the proposal, and where the variant is dismissed
 
 
-class SignatureRecord(Facts):
+class SignatureRecord(_Facts):
     """A report that was signed."""
 
     format: Literal["genomics_nb signature 1"] = "genomics_nb signature 1"
