@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from nbformat import NotebookNode
 
 from genomics_nb.core.types import NotFoundError, ParameterError
-from genomics_nb.delivery.params import RareDisease, differences, model_for, models, notebook_parameters, validate
+from genomics_nb.delivery.params import Defidiag, Popgen, RareDisease, differences, model_for, models, notebook_parameters, validate
 
 
 def notebook(source: str, tags: tuple[str, ...] = ("parameters",)) -> NotebookNode:
@@ -51,6 +51,29 @@ def test_text_from_a_command_line_becomes_a_number() -> None:
 def test_a_frequency_of_the_family_itself_is_refused() -> None:
     with pytest.raises(ParameterError, match="counts the family itself"):
         validate(RareDisease, {"frequency_field": "AF"})
+
+
+@pytest.mark.parametrize(("rule", "words"), [("popmaxx < 1", "Did you mean popmax"), ("popmax <", "cannot be read"),
+                                             ("impact == 'HIGHEST'", "Did you mean 'HIGH'"), ("open('x')", "a call is not allowed")])
+def test_a_filter_that_cannot_be_read_is_refused_before_the_start(rule: str, words: str) -> None:
+    with pytest.raises(ParameterError, match="parameter rule: the filter, column") as caught:
+        validate(RareDisease, {"rule": rule})
+    assert words in str(caught.value)
+
+
+def test_a_filter_is_kept_as_it_was_understood_and_blanks_are_none() -> None:
+    assert validate(RareDisease, {"rule": " impact ==  'HIGH'\n and popmax < 1e-4 "}).rule == "impact == 'HIGH' and popmax < 1e-4"
+    assert validate(RareDisease, {"rule": " \n"}).rule == ""
+
+
+def test_a_base_is_named_once_and_a_file_is_there() -> None:
+    with pytest.raises(ParameterError, match="parameter knowledge: each base once"):
+        validate(RareDisease, {"knowledge": "clinvar=1,clinvar=2"})
+    for model, name in ((Popgen, "people"), (Popgen, "patient"), (Popgen, "source"), (Defidiag, "trial"), (Defidiag, "reports")):
+        with pytest.raises(ParameterError, match=f"parameter {name}: there is no such file") as caught:
+            validate(model, {name: "/nowhere/private.vcf"})
+        assert "private" not in str(caught.value)
+    assert validate(Popgen, {"patient": "PG0007"}).patient == "PG0007"
 
 
 def test_parameters_cannot_change_once_checked() -> None:
