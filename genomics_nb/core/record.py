@@ -231,6 +231,7 @@ class RunRecord(BaseModel):
     inputs: InputRecord | None = None  # None until the notebook has said what it read
     consent: ConsentRecord | None = None  # None where the notebook read no genotypes
     parameters: dict[str, Any]
+    request: dict[str, Sha256] = {}  # what was asked: template, parameters, data, case, consents, knowledge -> hash
     timings: dict[str, float] = {}  # step -> seconds
     started: AwareDatetime
     finished: AwareDatetime | None = None

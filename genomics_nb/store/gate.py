@@ -19,6 +19,7 @@ from .case import Case
 from .consent import (
     Answer, Consent, Decision, FamilyAnswer, adults_of, check_purpose, decide, decide_family, record_decision, statements_of)
 from .folder import StoreFolder
+from .phenopacket import get_document
 from .registry import (
     AnalysisRow, ErasedError, case_analysis, erased_people, get_analyses, get_case)
 from .roles import RoleError, may, refusal, roles_of
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['check_intent', 'narrow_for', 'role_answer', 'quarantined_analysis', 'readable', 'weigh', 'say_no', 'ask',
-           'people_hash', 'weigh_cohort', 'ask_cohort', 'papers', 'explained', 'serve_case']
+           'people_hash', 'weigh_cohort', 'ask_cohort', 'papers', 'explained', 'serve_case', 'rests_on']
 
 # %% ../../nbs/library/1_store/39_gate.ipynb #4a35b60b
 def check_intent(
@@ -270,3 +271,26 @@ def serve_case(
     ds = serve(open_vcz(store.analyses_folder / row.path), people, hide_rows=bool(decision.answer.left_out))
     attrs = papers(store, case, row, present, decision, statements)
     return ds.assign_attrs({**attrs, "comment": explained({**ds.attrs, **attrs})})
+
+# %% ../../nbs/library/1_store/39_gate.ipynb #e9a10002
+def rests_on(
+    store: StoreFolder,
+    name: str,  # of the case
+    purpose: str,
+) -> tuple[str | None, dict[str, Any]]:
+    """The build of a case's data, and what its report rests on: `case`, `data`, `consents`, as JSON can hold them.
+
+    Raises `NotFoundError` for a case that is not there, or has no genotypes."""
+    with store.catalogue.read() as connection:
+        case = get_case(connection, name)
+        row, present, why = readable(connection, case)
+        people = [m.person for m in case.members]
+        adults = adults_of(connection, people)
+        statements = statements_of(connection, people)
+        answer = decide_family(statements, case.proband, present, check_purpose(purpose), dt.date.today(), adults)
+        return row.build if row else None, {
+            "case": [case.model_dump(mode="json"), get_document(connection, name)],
+            "data": [[row.analysis, row.content_hash] if row else [], present, why],
+            "consents": [[repr(said) for said in statements], {p: str(day) for p, day in adults.items()},
+                         answer.served, answer.left_out]}
+

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['DEMO_RELEASE', 'DEMO_FILES', 'AlleleBase', 'Bases', 'add_demo', 'add_to_store', 'demo_bases']
+__all__ = ['DEMO_RELEASE', 'DEMO_FILES', 'AlleleBase', 'Bases', 'add_demo', 'add_to_store', 'demo_bases', 'chosen_bases']
 
 # %% ../../nbs/library/3_variant/11_knowledge.ipynb #cd583faf
 @dataclass
@@ -214,3 +214,25 @@ def demo_bases() -> Bases:
     folder = tempfile.mkdtemp(prefix="genomics-nb-knowledge-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Bases.of(add_demo(folder))
+
+# %% ../../nbs/library/3_variant/11_knowledge.ipynb #e9a20002
+def chosen_bases(
+    store: str,  # path of the store; "" for a throw-away one
+    chosen: str,  # "", none, or base=release,base=release
+    build: str,  # of the family's data
+) -> Bases:
+    """The releases that a report reads, those of another build left out. Raises `NotFoundError` for one that is not there."""
+    if chosen == "none":
+        return Bases.empty()
+    use: dict[str, str | None] = {}
+    for part in filter(None, chosen.split(",")):
+        base, equals, release = part.partition("=")
+        if not equals or base in use:
+            raise ParameterError(f"knowledge: {part} is not base=release, each base once")
+        use[base] = release or None
+    if store and not knowledge_folder(store).is_dir() and not use:
+        return Bases.empty()
+    if store:
+        return Bases.open(store, use, build)
+    wanted = [r for r in demo_bases().chosen if use.get(r.base, r.release) == r.release]
+    return Bases.of([r for r in wanted if r.build in (None, build)])
