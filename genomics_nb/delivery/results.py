@@ -51,6 +51,7 @@ class ReportedVariant(_Facts):
     position: int = Field(ge=1)  # 1-based, as in the VCF
     ref: str
     alt: str
+    end: int | None = None  # last base of a deletion written as <DEL>; None: as long as ref
     gene: str = ""
     gene_id: str = ""
     transcript: str = ""
