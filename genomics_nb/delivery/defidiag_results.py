@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +18,7 @@ import pandas as pd
 from ..core.record import atomic_write
 from ..core.types import ParameterError
 from .defidiag import Opened, days_text, p_text, points, span
-from .document import Block, Bullets, Code, Column, Figure, Inline, Section, Table, Text, escape
+from .document import Bullets, Code, Column, Figure, Inline, Link, Section, Table, Text
 from .params import Defidiag
 from .texts import Say
 from ..programme.paired import Estimate, newcombe
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
 # %% auto #0
-__all__ = ['EXAMPLE', 'KINDS', 'subgroups_section', 'time_section', 'power_section', 'cost_section', 'plot_cost', 'Link',
-           'find_reports', 'kind_of_pair', 'write_cases', 'cases_section', 'limits_section']
+__all__ = ['EXAMPLE', 'KINDS', 'subgroups_section', 'time_section', 'power_section', 'cost_section', 'plot_cost', 'find_reports',
+           'kind_of_pair', 'write_cases', 'cases_section', 'limits_section']
 
 # %% ../../nbs/library/8_delivery/28_defidiag_results.ipynb #475e3bd9
 def subgroups_section(trial: pd.DataFrame, say: Say, number: Iterator[int]) -> Section:
@@ -183,18 +182,6 @@ def plot_cost(gap: Estimate, extra: float, say: Say) -> MatplotlibFigure:
     return figure
 
 # %% ../../nbs/library/8_delivery/28_defidiag_results.ipynb #192c73c5
-@dataclass(frozen=True)
-class Link(Block):
-    """A relative link to a report."""
-
-    text: object
-    address: str
-
-    def html(self) -> str:
-        """One `a` element."""
-        return f'<a href="{escape(self.address)}">{escape(self.text)}</a>'
-
-
 EXAMPLE = "SYN-001"
 
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Level', 'SIGNS', 'escape', 'Renders', 'as_html', 'Block', 'plain_text', 'slug', 'Text', 'Bullets', 'Code', 'Inline',
-           'Lines', 'Jump', 'Emphasis', 'Status', 'Notice', 'Facts', 'Tiles', 'Column', 'Table', 'image_uri', 'Figure',
-           'Card', 'Stack', 'Section', 'Masthead', 'Signature']
+           'Lines', 'Jump', 'Link', 'Emphasis', 'Status', 'Notice', 'Facts', 'Tiles', 'Column', 'Table', 'image_uri',
+           'Figure', 'Card', 'Stack', 'Section', 'Masthead', 'Signature']
 
 # %% ../../nbs/library/8_delivery/03_document.ipynb #a2579c8d
 import base64
@@ -141,6 +141,18 @@ class Jump(Block):
     def html(self) -> str:
         """One `a` element; it never leaves the page."""
         return f'<a href="#{escape(self.anchor)}">{escape(self.text)}</a>'
+
+
+@dataclass(frozen=True)
+class Link(Block):
+    """Words that lead to a report beside this page."""
+
+    text: object
+    address: str  # relative, quoted as in an address
+
+    def html(self) -> str:
+        """One `a` element; the page keeps it where it ends in report.html."""
+        return f'<a href="{escape(self.address)}">{escape(self.text)}</a>'
 
 
 @dataclass(frozen=True)
