@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['app', 'case_app', 'consent_app', 'roles_app', 'audit_app', 'Purposes', 'Version', 'Date', 'Person', 'Guardian', 'Day',
            'User', 'RoleName', 'case_add', 'case_list', 'case_show', 'checked_matters', 'in_force', 'consent_grant',
-           'consent_withdraw', 'consent_show', 'consent_minor', 'consent_guardian', 'consent_uses', 'roles_grant',
-           'roles_revoke', 'roles_list', 'roles_table', 'audit_verify', 'audit_head']
+           'consent_withdraw', 'consent_show', 'consent_minor', 'consent_guardian', 'consent_uses', 'consent_import',
+           'roles_grant', 'roles_revoke', 'roles_list', 'roles_table', 'audit_verify', 'audit_head']
 
 # %% ../../nbs/library/8_delivery/51_cad_commands.ipynb #af2b5954
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +32,8 @@ app.add_typer(audit_app, name="audit")
 @case_app.command("add", epilog='Example: genomics-nb case add case.json --store /data/cad   with case.json: {"case": "DI-0042", '
                   '"family": "FAM-42", "proband": "P1", "indication": "Intellectual disability", "hpo_present": ["HP:0001249"]}')
 def case_add(
-    file: Annotated[Path, typer.Argument(help="The case as JSON, a GA4GH Phenopacket or Family (v2, JSON), or a PED file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Each a case as JSON, a GA4GH Phenopacket or Family (v2, "
+                                                "JSON), or a PED file; options are for one file.")],
     store: Store = None,
     case: Annotated[str | None, typer.Option(help="Its name, for a PED file, or instead of the Phenopacket's id.")] = None,
     family: Annotated[str | None, typer.Option(help="Family of a Phenopacket's person.")] = None,
@@ -41,14 +43,28 @@ def case_add(
     no_hpo: Annotated[list[str] | None, typer.Option(help="With a PED file: a sign that was excluded.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Add a case. Its family comes from the file, or from the PED file of an earlier ingest."""
+    """Add cases. A family comes from the file, or from the PED file of an earlier ingest. Of several files each stands alone."""
+    from genomics_nb.core.types import GenomicsError, ParameterError, shown
     from genomics_nb.store.phenopacket import read_case_file
 
-    cad = open_store(store)
-    read = read_case_file(file, case, family, proband, indication, tuple(hpo or ()), tuple(no_hpo or ()))
-    added = cad.add_case(read)
-    answer({**added.model_dump(mode="json"), "left_out": list(read.notes)}, as_json,
-           f"Added {added.case}: proband {added.proband}, {len(added.members)} family members.", *read.notes)
+    asked = (case, family, proband, indication, tuple(hpo or ()), tuple(no_hpo or ()))
+    if len(files) > 1 and any(asked):
+        raise ParameterError("an option is for one file", fix="Give that file alone.")
+    cad, refused = open_store(store), 0
+    for file in files:
+        try:
+            read = read_case_file(file, *asked)
+            added = cad.add_case(read)
+        except GenomicsError as error:
+            if len(files) == 1:
+                raise
+            print(f"genomics-nb: {error if file.name in str(error) else f'{shown(file.name)}: {error}'}", file=sys.stderr)
+            refused += 1
+            continue
+        answer({**added.model_dump(mode="json"), "left_out": list(read.notes)}, as_json,
+               f"Added {added.case}: proband {added.proband}, {len(added.members)} family members.", *read.notes)
+    if refused:
+        raise typer.Exit(1)
 
 
 @case_app.command("list", epilog="Example: genomics-nb case list --store /data/cad --json")
@@ -198,6 +214,30 @@ def consent_uses(as_json: Json = False) -> None:
 
     answer([vars(term) for term in TERMS], as_json,
            *(f"{t.short}{'=VALUE' if t.value else '':<8}\t{t.id}\t{t.label}" for t in TERMS))
+
+# %% ../../nbs/library/8_delivery/51_cad_commands.ipynb #976f8efe
+@consent_app.command("import", epilog="Example: genomics-nb consent import consents.csv --store /data/cad --check")
+def consent_import(
+    file: Annotated[Path, typer.Argument(help="CSV: person,purpose,granted[,date,version,given_by,guardian,minor_agreed,uses].")],
+    store: Store = None,
+    check: Annotated[bool, typer.Option("--check", help="Say what is wrong and what is new; write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Record a table of statements, all of them or none; each wrong row is named. Rows recorded already are left out."""
+    from genomics_nb.core.types import InputError
+    from genomics_nb.store.statements import new_statements, record_statements
+
+    cad = open_store(store)
+    added, again, faults = new_statements(cad, file)
+    for fault in faults:
+        print(f"genomics-nb: {fault}", file=sys.stderr)
+    if faults:
+        raise InputError(f"{len(faults)} wrong rows, nothing was recorded", file=file)
+    recorded = added if check else record_statements(cad, added)
+    people = len({said.person for said in recorded})
+    answer({"recorded": 0 if check else len(recorded), "new": len(added), "known": again, "persons": people}, as_json,
+           f"{len(recorded)} statements of {people} persons {'would be' if check else 'are'} recorded, {again} were known",
+           *(line for said in recorded for line in in_force(cad, said.person, said.purpose, said.granted) if not check))
 
 # %% ../../nbs/library/8_delivery/51_cad_commands.ipynb #c51bb2cd
 User = Annotated[str, typer.Argument(help="As the operating system, or on PostgreSQL the database, names them.")]

@@ -6,14 +6,14 @@
 __all__ = ['Purpose', 'PURPOSES', 'Choice', 'CHOICES', 'GivenBy', 'GRACE', 'RELATIONS', 'check_purpose', 'check_matter',
            'Consent', 'Answer', 'rank', 'unfit', 'minor_refuses', 'last_word', 'decide', 'FamilyAnswer',
            'decide_family', 'holders', 'adults_of', 'record_guardian', 'record_majority', 'statements_of',
-           'check_statement', 'record_statement', 'Decision', 'record_decision']
+           'check_statement', 'put_statement', 'record_statement', 'Decision', 'record_decision']
 
 # %% ../../nbs/library/1_store/22_consent.ipynb #b9c506f4
 import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
 import sqlalchemy as sa
@@ -306,6 +306,20 @@ def check_statement(
                            fix="`genomics-nb consent guardian PERSON GUARDIAN --relation mother --since DATE` records one.")
 
 # %% ../../nbs/library/1_store/22_consent.ipynb #9491f4d4
+def put_statement(
+    work: AuditTransaction,
+    said: Consent,
+) -> Consent:
+    """Add a statement within an open transaction. Raises what `check_statement` raises."""
+    check_statement(work.connection, said)
+    ensure_persons(work.connection, [said.person])
+    row = work.record(
+        "consent", person=said.person, purpose=said.purpose, granted=said.granted, date=said.date, version=said.version,
+        recorded=utc_now(), kind="purpose" if said.purpose in PURPOSES else "choice", given_by=said.given_by,
+        guardian=said.guardian, minor_agreed=said.minor_agreed, uses=canonical(list(said.uses)))
+    return replace(said, sequence=int(row.consent))
+
+
 def record_statement(
     log: AuditLog,
     person: str,
@@ -316,16 +330,8 @@ def record_statement(
     **more: Any,  # given_by, guardian, minor_agreed, uses of `Consent`
 ) -> Consent:
     """Add a statement to the catalogue and to the audit log, in one transaction. Raises what `check_statement` raises."""
-    said = Consent(person, check_matter(purpose), granted, date, version, **more)
     with log.transaction() as work:
-        check_statement(work.connection, said)
-        ensure_persons(work.connection, [person])
-        row = work.record(
-            "consent", person=person, purpose=purpose, granted=granted, date=date, version=version, recorded=utc_now(),
-            kind="purpose" if purpose in PURPOSES else "choice", given_by=said.given_by, guardian=said.guardian,
-            minor_agreed=said.minor_agreed, uses=canonical(list(said.uses)))
-        (statement,) = [s for s in statements_of(work.connection, [person]) if s.sequence == int(row.consent)]
-    return statement
+        return put_statement(work, Consent(person, check_matter(purpose), granted, date, version, **more))
 
 # %% ../../nbs/library/1_store/22_consent.ipynb #b59a0596
 @dataclass(frozen=True)
