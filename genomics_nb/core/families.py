@@ -320,7 +320,7 @@ def truth_rows(
     return [(*about, p.gene, f"chr{p.contig}", str(p.position), p.ref, p.alt, p.consequence, zygosity(p))
             for p in family.planted] or [(*about, *[""] * 7)]
 
-# %% ../../nbs/library/0_core/14_families.ipynb #0c836e51
+# %% ../../nbs/library/0_core/14_families.ipynb #923ed369
 def _write(family: NightFamily, records: int, rng: np.random.Generator) -> None:
     family.folder.mkdir(parents=True, exist_ok=True)
     family.vcf.write_bytes(bgzf(vcf_text(family, records, rng).encode(), 6) + BGZF_END)
@@ -337,7 +337,7 @@ def write_families(
     seed: int = 2026,
     records: int = 1000,  # most of a family's background, which has at most about 2,000
 ) -> list[NightFamily]:
-    """Write the families and `truth.tsv`: the same seed, the same bytes, and a family does not depend on how many there are."""
+    """Write the families and the tables: the same seed, the same bytes, and a family does not depend on how many there are."""
     folder, families = Path(folder), []
     folder.mkdir(parents=True, exist_ok=True)
     for n in range(1, number + 1):
@@ -347,4 +347,7 @@ def write_families(
         families.append(family)
     lines = ["\t".join(row) for row in (TRUTH, *(row for family in families for row in truth_rows(family)))]
     (folder / "truth.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = [f"{person},{purpose},yes,2026-01-05" for family in families for person in family.people.values()
+            for purpose in ("training", "research")]
+    (folder / "consents.csv").write_text("\n".join(["person,purpose,granted,date", *said]) + "\n", encoding="utf-8")
     return families

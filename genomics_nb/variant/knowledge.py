@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from html import escape
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% auto #0
-__all__ = ['DEMO_RELEASE', 'DEMO_FILES', 'AlleleBase', 'Bases', 'add_demo', 'add_to_store', 'demo_bases', 'chosen_bases']
+__all__ = ['DEMO_RELEASE', 'DEMO_FILES', 'AlleleBase', 'Bases', 'demo_files', 'add_demo', 'add_to_store', 'demo_bases',
+           'chosen_bases']
 
 # %% ../../nbs/library/3_variant/11_knowledge.ipynb #cd583faf
 @dataclass
@@ -167,17 +168,22 @@ DEMO_FILES: Final = {"demo-frequency": ("frequency.vcf.gz", "frequency"), "demo-
                      "demo-panel": ("panel.json", "panel")}
 
 
+def demo_files() -> list[tuple[str, Path, dict[str, Any]]]:
+    """Base, file, and how `add_release` takes it, of each synthetic base."""
+    source = Path(str(files("genomics_nb.synthetic_knowledge")))
+    return [(base, source / name, {
+        "kind": kind, "date": "2026-01-01", "licence": "synthetic", "source": "genomics_nb, invented",
+        "build": "GRCh38" if KINDS[kind] == "allele" else "unknown",
+        "covered": source / "covered.bed" if kind == "frequency" else None}) for base, (name, kind) in DEMO_FILES.items()]
+
+
 def add_demo(
     folder: str | Path,  # a store, or a folder for bases
 ) -> list[Release]:
     """Add the synthetic bases to a store."""
     from genomics_nb.variant.formats import add_release
 
-    with as_file(files("genomics_nb.synthetic_knowledge")) as source:
-        return [add_release(folder, base, DEMO_RELEASE, source / name, kind=kind, date="2026-01-01", licence="synthetic",
-                            source="genomics_nb, invented", build="GRCh38" if KINDS[kind] == "allele" else "unknown",
-                            covered=source / "covered.bed" if kind == "frequency" else None)
-                for base, (name, kind) in DEMO_FILES.items()]
+    return [add_release(folder, base, DEMO_RELEASE, path, **how) for base, path, how in demo_files()]
 
 
 def add_to_store(
