@@ -89,7 +89,7 @@ def choose_cases(
                             fix="`genomics-nb case list` shows them.")
     return found, []
 
-# %% ../../nbs/library/8_delivery/36_batch_plan.ipynb #bf74e373
+# %% ../../nbs/library/8_delivery/36_batch_plan.ipynb #e28f603f
 def pinned(
     store: str,
     knowledge: str,  # as the operator gave it
@@ -101,6 +101,18 @@ def pinned(
     out = [part for part in knowledge.split(",") if part.endswith("=")]
     named = [f"{release.base}={release.release}" for release in chosen_bases(store, knowledge, build).chosen]
     return ",".join(named + out) if named else "none"
+
+def _night(store: str, knowledge: str, builds: Sequence[str]) -> dict[str, str]:
+    """Build -> its releases. A release of one build is no fault of the cases of another: those will say so one by one."""
+    found, wrong = {}, None
+    for build in builds:
+        try:
+            found[build] = pinned(store, knowledge, build)
+        except NotFoundError as error:
+            wrong = error
+    if wrong is not None and not found:
+        raise wrong
+    return found
 
 # %% ../../nbs/library/8_delivery/36_batch_plan.ipynb #4868f9d3
 PLAN_NAME: Final = "batch.json"
@@ -133,14 +145,14 @@ class Plan(BaseModel):
         own = {"knowledge": self.knowledge[build]} if build in self.knowledge else {}
         return {**self.parameters, "case": case, **own}
 
-# %% ../../nbs/library/8_delivery/36_batch_plan.ipynb #9c56cec1
+# %% ../../nbs/library/8_delivery/36_batch_plan.ipynb #649c354e
 def make_plan(
     notebook: str | Path | Template,
     cases: Sequence[str],
     parameters: Mapping[str, Any],  # as given; `store` among them, `case` not
     name: str | None = None,  # None: a new one
     remarks: Sequence[str] = (),
-    builds: Sequence[str] = ("GRCh38",),  # of the data of the store
+    builds: Sequence[str] = (),  # of the data of the store
 ) -> Plan:
     """Check everything that is the same for all cases. Raises `ParameterError`, `NotFoundError`; nothing is written."""
     found = find_template(notebook)
@@ -160,7 +172,7 @@ def make_plan(
     if found.modified and values.get("purpose") == "care":
         raise ParameterError(f"{found.where} is not the packaged template: a run for care uses nothing else",
                              fix=f"Run {found.name} by its name, or set the purpose to research.")
-    knowledge = {b: pinned(values["store"], values["knowledge"], b) for b in builds} if "knowledge" in values else {}
+    knowledge = _night(values["store"], values["knowledge"], builds) if "knowledge" in values else {}
     record = TemplateRecord(name=found.name, sha256=found.sha256, packaged_sha256=found.packaged_sha256, modified=found.modified)
     return Plan(name=name or new_run_id(), notebook=found.name if found.shelf else str(Path(str(notebook)).absolute()),
                 template=record, parameters=values, knowledge=knowledge, cases=tuple(cases), remarks=tuple(remarks),
