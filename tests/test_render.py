@@ -32,14 +32,16 @@ from genomics_nb.delivery.document import (
     Masthead,
     Notice,
     Section,
+    Signature,
     Status,
     Table,
+    Text,
     Tiles,
     escape,
     image_uri,
     plain_text,
 )
-from genomics_nb.delivery.render import body, command, render, sanitise
+from genomics_nb.delivery.render import Insert, body, command, render, sanitise
 from genomics_nb.delivery.texts import MESSAGES, Say
 
 HOSTILE = [
@@ -114,7 +116,7 @@ def test_hostile_text_is_shown_as_text_and_runs_nothing(page: Any, tmp_path: Pat
     tab = opened(page, html, tmp_path)
     assert "owned" not in tab.title() or tab.title().startswith("Titre")
     assert tab.locator("h1").count() == 1 and tab.locator("script, iframe, link, base, object, embed, form").count() == 0
-    assert tab.locator("style").count() == 1 and tab.locator("[onload], [onerror], [onclick], [style]").count() == 0
+    assert tab.locator("style").count() == 3 and tab.locator("[onload], [onerror], [onclick], [style]").count() == 0
     assert [url for url in tab.asked if not url.startswith(("file:", "data:"))] == []
     assert tab.said == []  # the policy of the page blocked nothing, for there was nothing to block
     for hidden in ("\u202e", "\x07", "\x00"):
@@ -168,6 +170,53 @@ def test_the_page_passes_axe(page: Any, tmp_path: Path, lang: str, width: int) -
     assert found.violations_count == 0, found.generate_report()
 
 
+SIGNED = Insert("Signé le 2 mars 2026", Section("Conclusion signée", [Text("Une cause est trouvée.")]),
+                Signature("Signé", ["Nom"], "Figé.", ["Dr Ada Test"]), "Compte rendu signé.")
+NAMED = Insert("MARTIN Anne, née le 1er mai 2001", Facts([("Nom de naissance", "MARTIN")]))
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_signed_page_passes_axe_and_does_not_scroll_sideways(page: Any, tmp_path: Path, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    tab = opened(page, render(shown(*document("un texte")), record=record(), signed=SIGNED, identity=NAMED), tmp_path, width)
+    found = Axe().run(tab, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+    assert found.violations_count == 0, found.generate_report()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.said == [] and tab.locator(".watermark").count() == 0
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_a_draft_is_watermarked_on_screen_and_paper_under_text_that_stays_readable(page: Any, tmp_path: Path) -> None:
+    tab = opened(page, render(shown(*document("x")), record=record()), tmp_path)
+    mark = tab.locator(".watermark")
+    for media in ("screen", "print"):
+        tab.emulate_media(media=media)
+        assert mark.is_visible() and mark.inner_text().lower() == "projet"
+        assert mark.evaluate("e => [getComputedStyle(e).position, getComputedStyle(e).zIndex]") == ["fixed", "-1"]
+    tab.emulate_media(media="null")
+    colors = dict(re.findall(r"--(\w[\w-]*):(#[0-9a-f]{6})", tab.locator("style").first.inner_text()))
+    under = luminance(colors["mark"])
+    for name in ("ink", "muted", "brand", "good", "watch", "bad"):
+        assert (under + 0.05) / (luminance(colors[name]) + 0.05) >= 4.5, name
+
+
+def test_what_the_program_proposes_stays_off_the_signed_page() -> None:
+    nb = shown(Masthead("Titre", "x", []), Section("Famille", ["les parents"]))
+    proposal = shown(Section("Proposition", ["classe proposée"])).cells[0]
+    proposal.metadata["tags"] = ["working"]
+    nb.cells.append(proposal)
+    assert "classe proposée" in render(nb)
+    text = plain_text(render(nb, signed=SIGNED))
+    assert "classe proposée" not in text and "Projet non signé" not in text and "les parents" in text
+    assert text.index("Titre") < text.index("Conclusion signée") < text.index("les parents") < text.index("Dr Ada Test")
+
+
 def test_the_page_says_what_it_is_in_its_language(page: Any, tmp_path: Path) -> None:
     for lang, device, draft in (
         ("fr", "ce logiciel n'est pas un dispositif médical", "Projet non signé"),
@@ -184,13 +233,13 @@ def test_the_printed_page_is_a4_with_numbers_and_the_reminder_on_each_page(page:
     pdf = tab.pdf(prefer_css_page_size=True)
     sizes = re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", pdf)
     assert len(sizes) >= 2 and all(abs(float(w) - 595) < 2 and abs(float(h) - 842) < 2 for w, h in sizes)
-    style = tab.locator("style").inner_text()
+    style = tab.locator("style[media=print]").inner_text()
     assert "counter(page)" in style and "counter(pages)" in style
 
 
 def test_a_case_name_cannot_break_out_of_the_style_sheet() -> None:
     html = render(shown(*document("x")), record=record(case='"}</style><script>alert(1)</script>'))
-    assert "<script" not in html and html.count("</style>") == 1
+    assert "<script" not in html and html.count("</style>") == html.count("<style") == 3
 
 
 def test_how_it_was_made_is_on_the_page_but_not_where_the_store_is() -> None:

@@ -378,14 +378,16 @@ class Masthead(Block):
 
 @dataclass(frozen=True)
 class Signature(Block):
-    """Empty fields for the person who signs."""
+    """Fields for the person who signs: empty, or filled when they did."""
 
     title: str
     labels: Sequence[str]
     remark: str
+    values: Sequence[object] = ()  # one for each label; none: empty fields
 
     def html(self) -> str:
         """Labels over ruled lines."""
-        fields = "".join(f"<div><dt>{escape(label)}</dt><dd></dd></div>" for label in self.labels)
+        filled = [as_html(value) for value in self.values] or [""] * len(self.labels)
+        fields = "".join(f"<div><dt>{escape(k)}</dt><dd>{v}</dd></div>" for k, v in zip(self.labels, filled, strict=True))
         return (f'<div class="signature"><p class="notice-title">{escape(self.title)}</p><dl>{fields}</dl>'
                 f'<p class="small">{escape(self.remark)}</p></div>')

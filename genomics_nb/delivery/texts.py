@@ -23,6 +23,7 @@ FRAME: dict[str, tuple[str, str]] = {
         "Research and training: this software is not a medical device.",
     ),
     "frame.draft": ("Projet non signé", "Draft, not signed"),
+    "frame.watermark": ("Projet", "Draft"),
     "frame.draft_more": (
         "Document de travail à interpréter en réunion ; aucune conclusion n'est rendue tant qu'un biologiste n'a pas signé.",
         "Working document for the meeting; nothing is concluded until a biologist has signed.",
@@ -38,7 +39,7 @@ FRAME: dict[str, tuple[str, str]] = {
 
 # %% ../../nbs/library/8_delivery/02_texts.ipynb #0801ee81
 FRAME |= {
-    "frame.sign": ("Signature", "Signature"),
+    "frame.sign_title": ("Signature : {state}", "Signature: {state}"),
     "frame.sign_who": ("Biologiste (nom, prénoms)", "Biologist (full name)"),
     "frame.sign_date": ("Date", "Date"),
     "frame.sign_mark": ("Signature", "Signature"),
