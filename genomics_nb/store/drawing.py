@@ -286,6 +286,6 @@ def draw(
     key = "p" + hashlib.sha256("|".join((heading, *map(repr, members.values()))).encode()).hexdigest()[:10]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="{key}t {key}d" '
             f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
-            f'font-family="Helvetica, Arial, Liberation Sans, sans-serif" style="max-width:100%;height:auto">'
+            f'font-family="Helvetica, Arial, Liberation Sans, sans-serif" style="max-width:100%;height:auto;background:#fff">'
             f'<title id="{key}t">{escape(heading)}</title><desc id="{key}d">{escape(count)}</desc>'
             f'{"".join(_family_lines(places, members, rows))}{"".join(map(_symbol, places.values()))}</svg>')
