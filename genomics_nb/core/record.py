@@ -233,6 +233,7 @@ class RunRecord(BaseModel):
     parameters: dict[str, Any]
     request: dict[str, Sha256] = {}  # what was asked: template, parameters, data, case, consents, knowledge -> hash
     timings: dict[str, float] = {}  # step -> seconds
+    memory: int | None = None  # bytes, the most that the process of the notebook used; None: not measured
     started: AwareDatetime
     finished: AwareDatetime | None = None
     failure: Failure | None = None
