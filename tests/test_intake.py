@@ -440,3 +440,44 @@ def test_the_procedure_looks_at_a_delivery_in_quarantine(cad: CAD, trio: str, tm
     page = Path(result.report).read_text(encoding="utf-8")
     assert result.exit_code == 0 and "less related than declared" in page and "in quarantine" in page and "Refused" in page
     assert state_of(cad, done) == ("quarantined", "quarantined")
+
+
+# --- many families at once -------------------------------------------------------------------------------------------
+
+
+def family(folder: Path, name: str, calls: str = "0/1", **more: str) -> None:
+    """The files of a family of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.vcf").write_text(SMALL.format(names=f"P{name}", calls=calls))
+    (folder / f"{name}.ped").write_text(f"F{name}\tP{name}\t0\t0\t1\t2\n")
+    (folder / f"{name}.json").write_text(json.dumps({"case": f"DI-{name}", "family": f"F{name}", "proband": f"P{name}",
+                                                     "indication": "deafness"} | more))
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_of_many_families_the_bad_ones_are_named_and_the_others_go_in(cad: CAD, tmp_path: Path, nested: bool) -> None:
+    night = tmp_path / "night"
+    for name in ("A", "B", "C", "D"):
+        family(night / name if nested else night, name, calls="0/7" if name == "B" else "0/1",
+               **({"proband": "NOBODY"} if name == "C" else {}))
+    (night / "truth.tsv").write_text("no part of a family\n")
+    done = typed("intake", str(night), "--store", str(cad.path), "--json")
+    told = {record["family"]: record for record in map(json.loads, done[1].splitlines())}
+    assert done[0] == 1 and list(told) == ["A", "B", "C", "D"] and [r["well"] for r in told.values()] == [True, False, False, True]
+    assert "line 5" in told["B"]["refused"] and "B" in done[2] and "2 of 4 families" in done[2]
+    assert [row["case"] for row in cad.case_rows()] == ["DI-A", "DI-D"] and told["D"]["deliveries"][0]["state"] == "accepted"
+    assert typed("intake", str(night), "--store", str(cad.path))[0] == 1 and len(cad.case_rows()) == 2  # again is no harm
+
+
+def test_a_folder_without_families_a_link_out_of_it_and_a_user_without_a_role_stop_at_once(cad: CAD, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, words in ((tmp_path / "empty", "no family"), (tmp_path / "none", "no folder")):
+        code, _, err = typed("intake", str(folder), "--store", str(cad.path))
+        assert code == 2 and words in err and err.count("\n") == 1
+    family(tmp_path / "one", "A")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "A").symlink_to(tmp_path / "one")
+    assert typed("intake", str(tmp_path / "linked"), "--store", str(cad.path))[0] == 2
+    cad.revoke_role(cad.role_rows()[0]["user"], "operator")
+    code, _, err = typed("intake", str(tmp_path / "one"), "--store", str(cad.path))
+    assert code == 2 and "holds no role that may ingest" in err and cad.case_rows() == []
