@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FIRST', 'FACTS', 'STEP', 'MOST_FAULTS', 'asking_user', 'actor_of', 'AuditHead', 'canonical', 'keyed_hash',
            'create_key', 'read_key', 'replace_file', 'statement_content', 'guardian_content', 'role_content',
-           'decision_content', 'Fact', 'AuditLog', 'last_head', 'AuditTransaction', 'chain_faults', 'logged_facts',
-           'stored_facts', 'fact_faults', 'majority_faults', 'verify_audit']
+           'decision_content', 'signature_content', 'Fact', 'AuditLog', 'last_head', 'AuditTransaction', 'chain_faults',
+           'logged_facts', 'stored_facts', 'fact_faults', 'majority_faults', 'verify_audit']
 
 # %% ../../nbs/library/1_store/20_audit.ipynb #91064525
 import fcntl
@@ -27,7 +27,7 @@ import sqlalchemy as sa
 
 from ..core.types import ParameterError, StoreError
 from .catalogue import Catalogue
-from .tables import audit, consents, decisions, guardians, persons, roles, utc_now
+from .tables import audit, consents, decisions, events, guardians, persons, roles, utc_now
 
 # %% ../../nbs/library/1_store/20_audit.ipynb #12e596c3
 def asking_user() -> str:
@@ -169,6 +169,13 @@ def decision_content(
             "reason": row.reason, "analysis": row.analysis,
             "served": json.loads(row.served), "left_out": json.loads(row.left_out)}
 
+
+def signature_content(
+    row: Any,  # of the table events
+) -> dict[str, Any]:
+    """What the audit row of a signed report holds."""
+    return {"signature": int(row.event), "case": row.subject, "details": row.details}
+
 # %% ../../nbs/library/1_store/20_audit.ipynb #ed9992fe
 @dataclass(frozen=True)
 class Fact:
@@ -178,6 +185,7 @@ class Fact:
     number: sa.Column[Any]  # the key of the table, which only grows
     actor: sa.Column[Any]  # who did it
     content: Callable[[Any], dict[str, Any]]
+    only: sa.ColumnElement[bool] | None = None  # which rows, where the table holds other things too
 
 
 FACTS: Final[dict[str, Fact]] = {
@@ -185,6 +193,7 @@ FACTS: Final[dict[str, Fact]] = {
     "guardian": Fact(guardians, guardians.c.entry, guardians.c.recorded_by, guardian_content),
     "role": Fact(roles, roles.c.entry, roles.c.recorded_by, role_content),
     "decision": Fact(decisions, decisions.c.decision, decisions.c.actor, decision_content),
+    "signature": Fact(events, events.c.event, events.c.actor, signature_content, events.c.kind == "signature"),
 }
 
 # %% ../../nbs/library/1_store/20_audit.ipynb #dad82bb1
@@ -343,7 +352,8 @@ def stored_facts(
 ) -> Iterator[tuple[int, str]]:
     """Number and content of each fact of that kind, with who did it, as an audit row would repeat it."""
     fact = FACTS[kind]
-    for row in connection.execute(sa.select(fact.table).order_by(fact.number), execution_options=STEP):
+    rows = sa.select(fact.table).order_by(fact.number)
+    for row in connection.execute(rows if fact.only is None else rows.where(fact.only), execution_options=STEP):
         yield int(row._mapping[fact.number]), f"{row._mapping[fact.actor]} {canonical(fact.content(row))}"
 
 
