@@ -2,13 +2,20 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
+import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 import genomics_nb
@@ -231,3 +238,106 @@ def test_the_ranked_list_of_a_family_has_cards_too(store: CAD) -> None:
     (variant,) = card.variants
     assert variant.acmg_class and variant.criteria and "ARID1B" in card._repr_html_() and json.loads(variant.model_dump_json())
 
+
+
+# --- JupyterLab ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(store: CAD, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """`genomics-nb lab` as a shell starts it, in a home whose own settings would open the door to everybody."""
+    home = tmp_path_factory.mktemp("home")
+    (home / ".jupyter").mkdir()
+    (home / ".jupyter" / "jupyter_server_config.py").write_text("c.IdentityProvider.token = ''\nc.ServerApp.ip = '0.0.0.0'\n")
+    program = str(Path(sys.executable).with_name("genomics-nb"))
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GENOMICS_NB_")} | {"HOME": str(home), "JUPYTER_TOKEN": ""}
+    log = (home / "log").open("w+")
+    started = subprocess.Popen([program, "lab", "--store", str(store.path), "--port", "18881", "--no-browser"], env=env, cwd=home,
+                               stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 90
+        while not (found := re.search(r"(http://127\.0\.0\.1:\d+)/\S*\?token=(\w+)", (home / "log").read_text())):
+            assert started.poll() is None and time.monotonic() < until, (home / "log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield {"url": found[1], "token": found[2], "process": started, "home": home}
+    finally:
+        started.terminate()
+        started.wait(30)
+        log.close()
+
+
+def asked(server: dict[str, Any], path: str, token: bool = True, body: Any = None) -> Any:
+    head = {"Authorization": f"token {server['token']}"} if token else {}
+    request = urllib.request.Request(f"{server['url']}/api/{path}", headers=head, data=json.dumps(body).encode() if body else None)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def test_lab_opens_the_shelves_to_who_has_the_token_and_a_kernel_is_ready(server: dict[str, Any], store: CAD) -> None:
+    there = {entry["name"] for entry in asked(server, "contents")["content"]}
+    assert {"index.ipynb", "library", "pilots", "reports", "sops", "lessons"} <= there
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        asked(server, "contents", token=False)
+    specs = asked(server, "kernelspecs")["kernelspecs"]
+    assert list(specs) == ["python3"] and specs["python3"]["spec"]["argv"][0] == sys.executable
+    assert specs["python3"]["spec"]["display_name"] == "genomics_nb"
+    kernel = asked(server, "kernels", body={"name": "python3"})
+    (file,) = Path(tempfile.gettempdir()).glob(f"gnb-*/run/kernel-{kernel['id']}.json")
+    assert file.stat().st_mode & 0o077 == 0 and file.parent.parent.stat().st_mode & 0o077 == 0
+    assert json.loads(file.read_text())["transport"] == "ipc"  # no clear-text TCP
+    client = BlockingKernelClient(connection_file=str(file))
+    client.load_connection_file()
+    client.start_channels()
+    heard: list[str] = []
+    try:
+        until = time.monotonic() + 90
+        while True:
+            try:
+                client.wait_for_ready(timeout=10)
+                break
+            except RuntimeError:  # a client without a manager takes a kernel that is not up yet for a dead one
+                assert time.monotonic() < until, (server["home"] / "log").read_text()[-2000:]
+        client.execute_interactive("%load_ext genomics_nb\nopened = %cad\nprint(opened.path)", timeout=60, allow_stdin=False,
+                                   output_hook=lambda m: heard.append(str(m["content"].get("text", m["content"].get("evalue", "")))))
+    finally:
+        client.stop_channels()
+    assert str(store.path) in "".join(heard)
+
+
+def test_lab_listens_on_this_machine_alone_and_leaves_nothing_when_it_ends(server: dict[str, Any]) -> None:
+    import psutil
+
+    process = psutil.Process(server["process"].pid)
+    family = [process, *process.children(recursive=True)]
+    listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+    private = {Path(p.environ()["JUPYTER_RUNTIME_DIR"]).parent for p in family[1:] if "JUPYTER_RUNTIME_DIR" in p.environ()}
+    server["process"].terminate()
+    assert server["process"].wait(30) == 0 and len(private) == 1 and not private.pop().exists()
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family)
+
+
+def test_without_a_checkout_lab_gets_copies_that_are_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genomics_nb.delivery import lab_commands, run
+
+    monkeypatch.setattr(genomics_nb, "__file__", str(tmp_path / "site-packages" / "genomics_nb" / "__init__.py"))
+    root = lab_commands.shelves(tmp_path / "desk")
+    assert {p.relative_to(root).as_posix() for p in root.rglob("*.ipynb")} == {
+        f"{t.shelf}/{t.name}.ipynb" for t in run.templates().values()}
+    mine = root / "reports" / "rare_disease.ipynb"
+    assert not run.find_template(mine).modified
+    mine.write_text("mine")
+    lab_commands.shelves(tmp_path / "desk")
+    assert mine.read_text() == "mine"
+
+
+def test_a_template_is_ejected_once_and_a_mistake_is_one_line(tmp_path: Path) -> None:
+    from test_cli import good, typed
+
+    file = str(tmp_path / "mine.ipynb")
+    assert json.loads(good("eject", "rare_disease", file, "--json"))["file"] == file
+    for words, said in ((("eject", "rare_disease", file), "already there"), (("eject", "rare", file, "--force"), "rare_disease"),
+                        (("lab", "--store", str(tmp_path / "none")), "no store"), (("lab", "--port", "80"), "--port")):
+        done = typed(*words)
+        assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    good("eject", "rare_disease", file, "--force")
