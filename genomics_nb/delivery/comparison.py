@@ -312,7 +312,8 @@ class Comparison:
         """What a person reads."""
         en = self.lang == "en"
         told = "; ".join(c.words(self.lang) for c in self.causes) or WORDS["nothing"][en]
-        head = [f"{self.case}: {self.runs[0]} → {self.runs[1]}", f"{WORDS['differs'][en]}: {told}"]
+        names = [shown(name, 64) for name in (self.case, *self.runs)]
+        head = [f"{names[0]}: {names[1]} → {names[2]}", f"{WORDS['differs'][en]}: {told}"]
         if not self.changes:
             return [*head, WORDS["same"][en]]
         link = {True: f", {WORDS['because'][en]} ", False: "; "}

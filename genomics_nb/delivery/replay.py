@@ -99,7 +99,7 @@ def _check_notebook(folder: Path, record: RunRecord, nb: NotebookNode) -> None:
         given, said = given_parameters(nb), provenance_in(nb)
     except (ValueError, SyntaxError) as error:
         raise _refuse("the notebook cannot be read as the record says", folder) from error
-    if given != record.parameters:
+    if given != record.parameters or given.get("case", record.case) != record.case:
         raise _refuse("record and notebook do not name the same parameters", folder)
     if (said.inputs if said else None, said.consent if said else None) != (record.inputs, record.consent):
         raise _refuse("record and notebook do not name the same data", folder)
