@@ -242,7 +242,7 @@ def started() -> Iterator[Callable[[list[str]], "subprocess.Popen[str]"]]:
         process.communicate()
 
 
-def until(true: Callable[[], bool], process: Any, seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], process: Any, seconds: float = 240.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert process.poll() is None, "the program ended"
@@ -299,7 +299,7 @@ def test_ctrl_c_stops_the_children_writes_the_table_and_ends_with_130(
     until(lambda: finished(out) >= 1, first)
     children = psutil.Process(first.pid).children(recursive=True)
     first.send_signal(signal.SIGINT)
-    said = first.communicate(timeout=30)[1]
+    said = first.communicate(timeout=60)[1]
     assert first.returncode == 130 and said.strip() == "genomics-nb: interrupted"
     assert children and not psutil.wait_procs(children, timeout=10)[1]
     status = Counter(row.status for row in read_rows(out / "night").values())
@@ -312,7 +312,7 @@ def test_a_killed_worker_of_a_local_cluster_is_replaced(template: Path, twenty: 
     out, killed = tmp_path / "runs", []
 
     def kill() -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while finished(out) < 3 and time.monotonic() < end:
             time.sleep(0.05)
         workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]

@@ -9,6 +9,7 @@ __all__ = ['PLAN_NAME', 'STATUS_NAME', 'State', 'STATES', 'read_cases', 'choose_
 # %% ../../nbs/library/8_delivery/36_batch_plan.ipynb #64fa1202
 import fnmatch
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
@@ -75,7 +76,7 @@ def choose_cases(
     if asked != "all":
         if filtered:
             raise ParameterError("a filter goes with --cases all", fix="Leave the filter out, or the list.")
-        if Path(asked).is_file():
+        if os.path.isfile(asked):  # many names are longer than a path may be
             return read_cases(asked)
         if "/" in asked or asked.endswith((".txt", ".tsv", ".csv")):
             raise NotFoundError("there is no list of cases at the path given", fix="Check --cases.")
