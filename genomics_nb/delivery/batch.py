@@ -104,6 +104,8 @@ def ended(
     left, out, arrived = deque((job, 0) for job in jobs), {}, queue.SimpleQueue()  # type: ignore[var-annotated]
     try:
         while left or out:
+            if not alive():
+                raise SchedulerLost
             while left and len(out) < room():
                 job, lost = left.popleft()
                 future = start(job)
@@ -112,8 +114,6 @@ def ended(
             try:
                 future = arrived.get(timeout=TICK)
             except queue.Empty:
-                if not alive():
-                    raise SchedulerLost from None
                 yield None
                 continue
             job, lost = out.pop(future)
@@ -128,7 +128,7 @@ def ended(
                     why = WorkerLost(f"its worker was lost ({type(error).__name__})")
                     yield row_of_error(job.case, why if _forgotten(error) else error, job.why)
     finally:
-        for future in out:
+        for future in out if alive() else ():
             future.cancel()
 
 
@@ -178,11 +178,14 @@ def _there(jobs: Sequence[Job], scheduler: str, workers: int | None,
             return opened.submit(run_job, job, stop, pure=False, key=f"case-{job.case}-{os.urandom(4).hex()}")
 
         def alive() -> bool:
-            return opened.status in ("running", "connecting")
+            end = time.monotonic() + 15  # a connection that broke may come back
+            while opened.status == "connecting" and time.monotonic() < end:
+                time.sleep(0.2)
+            return opened.status == "running"
 
         stop.file.unlink(missing_ok=True)
         try:
-            with closing(ended(start, jobs, lambda: AHEAD * parallelism() if alive() else 1, alive)) as rows:
+            with closing(ended(start, jobs, lambda: AHEAD * parallelism(), alive)) as rows:
                 yield rows
         except KeyboardInterrupt:
             stop.file.touch()
