@@ -233,6 +233,9 @@ def test_several_runs_go_into_a_folder_and_a_bad_one_is_named(real: tuple[CAD, P
     done = typed("export", "fhir", str(folder.parent), str(bad), "--out", str(tmp_path / "all"))
     written = list((tmp_path / "all").iterdir())
     assert done.returncode == 1 and "bad: " in done.stderr and len(written) == 1
+    (tmp_path / "file").touch()
+    again = typed("export", "fhir", str(folder), str(bad), "--out", str(tmp_path / "file"))
+    assert again.returncode == 2 and "already there" in again.stderr
     assert written[0].name.startswith("SYN-001.") and written[0].stat().st_mode & 0o777 == 0o600
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.record import atomic_write
+from ..core.spreadsheet import csv_text
 from ..core.types import ParameterError
 from .defidiag import Opened, days_text, p_text, points, span
 from .document import Bullets, Code, Column, Figure, Inline, Link, Section, Table, Text
@@ -218,10 +219,10 @@ def kind_of_pair(trial: pd.DataFrame) -> pd.Series:
 
 
 def write_cases(trial: pd.DataFrame, reports: Mapping[str, str], folder: str | Path = ".") -> Path:
-    """Write cases.csv: every case, its answers, and where its report lies."""
+    """Write cases.csv: every case, its answers, and where its report lies; its texts are no formulas."""
     out = trial[["trio", "trio_finding", "reference", "reference_part", "solo"]].assign(
         kind=kind_of_pair(trial), report=[reports.get(str(c), "") for c in trial.index])
-    return atomic_write(Path(folder) / "cases.csv", out.to_csv(lineterminator="\n"))
+    return atomic_write(Path(folder) / "cases.csv", csv_text(out.reset_index()))
 
 
 def cases_section(trial: pd.DataFrame, reports: Mapping[str, str], synthetic: bool, say: Say, most: int = 25) -> Section:

@@ -16,7 +16,7 @@ from ..core.record import atomic_write
 from ..core.reference import CONTIG_LENGTHS, bare_contig
 from ..core.spreadsheet import csv_text
 from ..core.types import InputError, ParameterError
-from .outgoing import Outgoing, free_place, write_private
+from .outgoing import Outgoing, free_place, new_folder, write_private
 from .results import Call, ReportedFinding, ReportedVariant
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def write_tables(
     tables = tables_of(out)
     if len(sep) != 1 or sep not in ",;\t|":
         raise ParameterError("a table is separated by a comma, a semicolon, a tab or a bar")
-    free_place(folder).mkdir(mode=0o700)
+    new_folder(folder)
     if parquet:
         return [atomic_write(folder / f"{name}.parquet", table.to_parquet(index=False)) for name, table in tables.items()]
     return [atomic_write(folder / f"{name}.csv", csv_text(table, sep=sep, bom=bom)) for name, table in tables.items()]
