@@ -95,7 +95,7 @@ class Ward:
         self.type("consent", "import", str(self.folder / "consents.csv"), *store)
         self.cad = CAD.open(store[1])
         with patch.dict(os.environ, self.environment):
-            record_identity(self.cad, "SYN-001", Identity(ins=INS + control_key(INS), family_name=FAMILY, given_names=GIVEN,
+            record_identity(self.cad, "SYN-001", Identity(ins=INS + control_key(INS), family_name=FAMILY, given_names=f"{GIVEN} <b onclick=alert`1`>",
                                                           birth_date=dt.date(1987, 6, 5), sex="female"))
 
     def work(self) -> None:
@@ -125,10 +125,12 @@ class Ward:
         assert typed_wrong.returncode == 2
 
     def sign(self) -> None:
+        from genomics_nb.delivery.named import render_again
         from genomics_nb.delivery.signing import sign
 
         with patch.dict(os.environ, self.environment):
             sign(self.cad, self.report, name="Dr Ada Biologiste", conclusion="uncertain", pdf=False)
+            render_again(self.cad, self.report, identity=True, pdf=False)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +162,9 @@ def test_no_identity_and_no_secret_is_in_any_file_that_a_run_an_export_or_a_batc
     kinds = {p.suffix for p in files}
     assert {".ipynb", ".html", ".json", ".parquet", ".csv"} <= kinds and len(files) > 25
     found = [(str(p.relative_to(ward.out)), leaks(p.read_bytes(), ward)) for p in files]
-    assert [entry for entry in found if entry[1]] == []
+    named = [entry for entry in found if entry[1]]
+    assert [name for name, _ in named] == ["night/SYN-001/report.named.html"]  # the page that goes to the prescriber, and no other
+    assert set(named[0][1]) == {"name", "given name", "number"}
     assert [p for p in ward.out.rglob("*") if re.search(f"{FAMILY}|{GIVEN}|{INS}", str(p.relative_to(ward.out)), re.I)] == []
 
 
