@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from ..core.record import RunRecord, SoftwareRecord, read_record, sha256
 from ..core.types import InputError, NotFoundError, ParameterError, shown
 from .render import body
-from .results import RESULTS_NAME, SIGNATURE_NAME, Results, read_results, results_in
+from .results import RESULTS_NAME, Results, read_results, results_in
 from .run import RunResult, Template, cells_sha256, provenance_in, run_notebook, templates
 from .texts import Say
 from ..rare.similarity import Phenotypes
@@ -33,7 +33,6 @@ from ..variant.knowledge import demo_bases
 
 # %% ../../nbs/library/8_delivery/35_replay.ipynb #4e4e0e48
 NOTEBOOK_NAME: Final = "report.ipynb"
-_FREE: Final = ("report.html", "report.pdf")  # a signature puts the signed page in their place
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,9 @@ def recorded_cells(
 # %% ../../nbs/library/8_delivery/35_replay.ipynb #5b1c3330
 def _check_files(folder: Path, record: RunRecord) -> None:
     """Raises `InputError` for a file that is not the one that was written."""
-    free = _FREE if (folder / SIGNATURE_NAME).exists() else ()
     for name, digest in record.outputs.items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
             raise _refuse("the record names a file outside its folder", folder)
-        if name in free:
-            continue
         try:
             same = sha256(folder / name) == digest
         except OSError as error:
