@@ -1,4 +1,4 @@
-"""VCF to Zarr against bio2zarr and plink2, on inputs made here; then cohort.py, population.py and annotate.py. Run by `make bench`.
+"""VCF to Zarr against bio2zarr and plink2, on inputs made here; then cohort.py, population.py, annotate.py and night.py. Run by `make bench`.
 
 Every number is printed only after the outputs were found equal. Each program runs in a process of its own: wall time, CPU
 seconds (children included) and peak memory are those that the operating system reports. The table goes to benchmarks/README.md.
@@ -167,6 +167,7 @@ def block(title: str, vcf: Path, peer: bool, plink: bool) -> list[str]:
 def main() -> None:
     import annotate  # which measure by the functions of this file
     import cohort
+    import night
     import population
     import trio
     from genomics_nb.core.synth import genome_trio
@@ -190,6 +191,7 @@ def main() -> None:
     population.publish(population.report())
     trio.publish(trio.report(4_500_000))
     annotate.publish(annotate.report())
+    night.publish(night.report())
 
 
 if __name__ == "__main__":
