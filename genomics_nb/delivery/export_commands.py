@@ -116,7 +116,7 @@ def send_one(
     return {"case": leaving.results.case, "run": leaving.run_id, "status": leaving.status, "withdrew": list(withdrew),
             "store_asked": cad is not None, "files": [str(file) for file in files]}
 
-
+# %% ../../nbs/library/8_delivery/54_export_commands.ipynb #5e4d0a12
 def send(
     form: str,  # a key of delivery.outgoing.ENDINGS
     runs: list[Path],
