@@ -43,7 +43,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path, value, field",
     [(("status",), "finished", "status"), (("template", "sha256"), "ABC", "template.sha256"), (("signed",), True, "signed"),
-     (("started",), "2026-01-01T00:00:00", "started"), (("extra",), 1, "extra"), (("format",), "other", "format")],
+     (("request", "data"), "a1b2", "request.data"), (("started",), "2026-01-01T00:00:00", "started"), (("extra",), 1, "extra"), (("format",), "other", "format")],
 )
 def test_a_changed_record_is_refused_with_the_field(tmp_path: Path, path: tuple[str, ...], value: object, field: str) -> None:
     data = json.loads(record().model_dump_json())

@@ -237,7 +237,7 @@ def request_of(
     _refuse(found, settings)
     return _asked(found, settings.model_dump(mode="json"))
 
-# %% ../../nbs/library/8_delivery/08_run.ipynb #0bf70d75
+# %% ../../nbs/library/8_delivery/08_run.ipynb #f4684fcc
 def _free(final: Path, replace: bool) -> None:
     """Raise where a run may not take this name."""
     if final.exists() and not replace:
@@ -258,7 +258,7 @@ def _lock(folder: Path) -> int | None:
         return None
     return held
 
-
+# %% ../../nbs/library/8_delivery/08_run.ipynb #294137e8
 def _stage(out: str | Path, run_id: str, case: str, replace: bool) -> tuple[Path, Path, int | None]:
     """The folder of a run, the one where it is made, which only its owner may enter, and the lock on that."""
     for name, value in (("run id", run_id), ("case", case)):
@@ -278,7 +278,7 @@ def _stage(out: str | Path, run_id: str, case: str, replace: bool) -> tuple[Path
             os.close(dead)
     return final, staged, held
 
-
+# %% ../../nbs/library/8_delivery/08_run.ipynb #87a15abb
 def _settle(staged: Path, final: Path, replace: bool) -> None:
     """Give a finished run its name."""
     _free(final, replace)
@@ -333,7 +333,7 @@ class RunResult:
         message = f": {self.failure.message}" if self.failure.message else ""
         return f"{self.case}: failed {where}, {self.failure.exception}{message}. See {self.notebook}"
 
-# %% ../../nbs/library/8_delivery/08_run.ipynb #b5d01f4b
+# %% ../../nbs/library/8_delivery/08_run.ipynb #36bc6d4a
 def run_notebook(
     template: str | Path | Template,  # name of a packaged template, or the path of a notebook
     parameters: Mapping[str, Any],  # as the user gave them
@@ -356,8 +356,7 @@ def run_notebook(
     settings = validate(model_for(found.name, found.nb), parameters)
     _refuse(found, settings)
     values = settings.model_dump(mode="json")
-    asked = _asked(found, values)
-    run_id = run_id or new_run_id()
+    asked, run_id = _asked(found, values), run_id or new_run_id()
     case = str(values.get("case") or re.sub(r"[^A-Za-z0-9]+", "-", found.name).strip("-"))
     final, staged, held = _stage(out, run_id, case, replace)
     record = RunRecord(
@@ -385,7 +384,7 @@ def run_notebook(
     return RunResult(run_id, case, final, record.status, final / PAGE_NAME if PAGE_NAME in record.outputs else None,
                      final / ("failed.ipynb" if record.failure else "report.ipynb"), record, record.timings["total"])
 
-
+# %% ../../nbs/library/8_delivery/08_run.ipynb #70474a45
 def _failure(error: BaseException) -> Failure:
     """An error outside the cells; its message only where it is one of ours."""
     return Failure(cell=None, exception=type(error).__name__, message=str(error) if isinstance(error, GenomicsError) else None)

@@ -185,7 +185,7 @@ def add_demo(
 
     return [add_release(folder, base, DEMO_RELEASE, path, **how) for base, path, how in demo_files()]
 
-
+# %% ../../nbs/library/3_variant/11_knowledge.ipynb #e9a20004
 def add_to_store(
     cad: Any,  # an open store
     base: str,
