@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIBRARIES', 'AHEAD', 'EngineName', 'preloaded', 'server', 'stop', 'Stream', 'make_shell', 'live', 'joined',
-           'ProcessEngine', 'PrivateKernel', 'execute']
+           'ProcessEngine', 'PrivateKernel', 'check_engine', 'execute']
 
 # %% ../../nbs/library/8_delivery/07_engine.ipynb #897402e6
 import asyncio
@@ -298,7 +298,7 @@ class ProcessEngine(Engine):
 
 papermill_engines.register("genomics_nb", ProcessEngine)
 
-# %% ../../nbs/library/8_delivery/07_engine.ipynb #2379496e
+# %% ../../nbs/library/8_delivery/07_engine.ipynb #135bf5e3
 class PrivateKernel(AsyncKernelManager):
     """A kernel on this Python, over UNIX sockets, with no profile and no history."""
 
@@ -310,6 +310,12 @@ class PrivateKernel(AsyncKernelManager):
 
 
 EngineName = Literal["process", "kernel"]
+
+
+def check_engine(engine: str, limits: Limits, cancel: Any) -> None:
+    """Raise `ParameterError` where an engine cannot do what is asked."""
+    if engine == "kernel" and (limits != NO_LIMITS or cancel is not None):
+        raise ParameterError("limits and cancellation need a process of our own", fix="Use engine='process'.")
 
 
 def execute(
@@ -325,8 +331,7 @@ def execute(
     """Run a notebook. It comes back whether or not it ended well; its temporary files are gone.
 
     Raises what is no error of a cell: a kernel that died or would not start, libraries that cannot be loaded."""
-    if engine == "kernel" and (limits != NO_LIMITS or cancel is not None):
-        raise ParameterError("limits and cancellation need a process of our own", fix="Use engine='process'.")
+    check_engine(engine, limits, cancel)
     with tempfile.TemporaryDirectory(prefix="genomics-nb-") as private:
         if engine == "process":
             how: dict[str, Any] = {

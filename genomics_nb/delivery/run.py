@@ -6,7 +6,7 @@
 __all__ = ['SHELVES', 'PAGE_NAME', 'PDF_NAME', 'Template', 'cells_sha256', 'templates', 'find_template', 'eject', 'failure_in',
            'cleaned', 'request_of', 'RunResult', 'run_notebook', 'provenance_in']
 
-# %% ../../nbs/library/8_delivery/08_run.ipynb #f44ce049
+# %% ../../nbs/library/8_delivery/08_run.ipynb #a2052325
 import fcntl
 import json
 import os
@@ -40,7 +40,7 @@ from genomics_nb.core.record import (
     write_record,
 )
 from ..core.types import ConsentError, GenomicsError, InputError, NotFoundError, ParameterError, shown
-from .engine import EngineName, execute
+from .engine import EngineName, check_engine, execute
 from .params import Parameters, model_for, validate
 from .pdf import pdf_available, pdf_of
 from .render import render
@@ -278,7 +278,7 @@ def _stage(out: str | Path, run_id: str, case: str, replace: bool) -> tuple[Path
             os.close(dead)
     return final, staged, held
 
-# %% ../../nbs/library/8_delivery/08_run.ipynb #87a15abb
+# %% ../../nbs/library/8_delivery/08_run.ipynb #5f6601d5
 def _settle(staged: Path, final: Path, replace: bool) -> None:
     """Give a finished run its name."""
     _free(final, replace)
@@ -291,6 +291,13 @@ def _settle(staged: Path, final: Path, replace: bool) -> None:
     except OSError as error:
         raise ParameterError(f"run {final.parent.name} already holds {final.name}", fix="Two runs were made at once.") from error
     flush(final.parent)
+
+
+def _leave(staged: Path, held: int | None) -> None:
+    """Remove what is left of a staged folder, and let go of it."""
+    shutil.rmtree(staged, ignore_errors=True)
+    if held is not None:
+        os.close(held)
 
 # %% ../../nbs/library/8_delivery/08_run.ipynb #eadec618
 PAGE_NAME, PDF_NAME = "report.html", "report.pdf"
@@ -333,7 +340,7 @@ class RunResult:
         message = f": {self.failure.message}" if self.failure.message else ""
         return f"{self.case}: failed {where}, {self.failure.exception}{message}. See {self.notebook}"
 
-# %% ../../nbs/library/8_delivery/08_run.ipynb #36bc6d4a
+# %% ../../nbs/library/8_delivery/08_run.ipynb #12ce30c3
 def run_notebook(
     template: str | Path | Template,  # name of a packaged template, or the path of a notebook
     parameters: Mapping[str, Any],  # as the user gave them
@@ -355,6 +362,7 @@ def run_notebook(
     found = find_template(template)
     settings = validate(model_for(found.name, found.nb), parameters)
     _refuse(found, settings)
+    check_engine(engine, limits, cancel)
     values = settings.model_dump(mode="json")
     asked, run_id = _asked(found, values), run_id or new_run_id()
     case = str(values.get("case") or re.sub(r"[^A-Za-z0-9]+", "-", found.name).strip("-"))
@@ -376,9 +384,7 @@ def run_notebook(
         _publish(record, nb, failure, staged, began, pdf)
         _settle(staged, final, replace)
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
-        if held is not None:
-            os.close(held)
+        _leave(staged, held)
     if stopped is not None:
         raise stopped
     return RunResult(run_id, case, final, record.status, final / PAGE_NAME if PAGE_NAME in record.outputs else None,
