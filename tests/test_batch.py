@@ -337,7 +337,7 @@ def dask(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
                                   "--scheduler-file", str(file)], **quiet)
     worker = subprocess.Popen([program, "worker", "--scheduler-file", str(file), "--nworkers", "2", "--nthreads", "1",
                                "--no-dashboard", "--death-timeout", "30"], **quiet)
-    until(file.exists, scheduler)
+    until(lambda: file.exists() and file.stat().st_size > 2, scheduler)
     try:
         yield scheduler, json.loads(file.read_text())["address"]
     finally:
