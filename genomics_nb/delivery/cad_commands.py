@@ -66,7 +66,7 @@ def case_add(
     if refused:
         raise typer.Exit(1)
 
-
+# %% ../../nbs/library/8_delivery/51_cad_commands.ipynb #5a405411
 @case_app.command("list", epilog="Example: genomics-nb case list --store /data/cad --json")
 def case_list(store: Store = None, as_json: Json = False) -> None:
     """List the cases."""
