@@ -43,7 +43,7 @@ class Call(_Facts):
     depth: int | None = None
     quality: int | None = None  # GQ
 
-
+# %% ../../nbs/library/8_delivery/04_results.ipynb #12465418
 class ReportedVariant(_Facts):
     """A variant with what is known of it."""
 
