@@ -16,6 +16,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -82,6 +83,12 @@ def _git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+@cache
+def _installed() -> dict[str, str]:
+    """Name -> version of every installed distribution; asked once, for hundreds of files are read."""
+    return {d.metadata["Name"].lower(): d.version for d in metadata.distributions() if d.metadata["Name"]}
+
+
 class SoftwareRecord(BaseModel):
     """The code that ran: package, commit, Python and libraries."""
 
@@ -107,7 +114,7 @@ def software() -> SoftwareRecord:
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--untracked-files=no") if commit else None
     lock = next((p for p in (package / "requirements.lock", root / "requirements.lock") if p.is_file()), None)
-    installed = {d.metadata["Name"].lower(): d.version for d in metadata.distributions() if d.metadata["Name"]}
+    installed = _installed()
     listing = "\n".join(sorted(f"{name}=={version}" for name, version in installed.items()))
     return SoftwareRecord(
         package=genomics_nb.__version__,

@@ -313,7 +313,7 @@ def plan_again(
     old = read_plan(Path(out) / name)
     return _planned(CAD.open(old.store), old.notebook, old.cases, old.parameters, old.name, old.remarks, out)
 
-
+# %% ../../nbs/library/8_delivery/47_batch.ipynb #f9c8b6c5
 def run_batch(
     notebook: str | Path,
     store: str | Path,

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from importlib import resources
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import nbformat
 from nbformat import NotebookNode
@@ -303,6 +303,9 @@ def _leave(staged: Path, held: int | None) -> None:
 PAGE_NAME, PDF_NAME = "report.html", "report.pdf"
 
 
+_BROKEN_OFF: Final = ("Cancelled", "KeyboardInterrupt")
+
+
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended."""
@@ -382,7 +385,8 @@ def run_notebook(
             nb, failure = found.nb, _failure(error)
             stopped = None if isinstance(error, Exception) else error  # somebody pressed Ctrl-C: say so in the record, and stop
         _publish(record, nb, failure, staged, began, pdf)
-        _settle(staged, final, replace)
+        if not final.exists() or record.failure is None or record.failure.exception not in _BROKEN_OFF:
+            _settle(staged, final, replace)  # a run that was broken off takes the place of no report
     finally:
         _leave(staged, held)
     if stopped is not None:
