@@ -343,3 +343,42 @@ def test_a_night_on_a_scheduler_that_is_killed_counts_what_its_workers_finish(
     batch = run_batch(template, twenty.path, out, **how)
     assert batch.exit_code == 0 and batch.counts["skipped"] >= 4
     once_each(twenty, out, killed=2)
+
+
+def test_a_killed_worker_of_a_local_cluster_is_replaced(template: Path, twenty: CAD, tmp_path: Path) -> None:
+    import psutil
+
+    out, killed = tmp_path / "runs", []
+
+    def kill() -> None:
+        end = time.monotonic() + 240
+        while finished(out) < 3 and time.monotonic() < end:
+            time.sleep(0.05)
+        workers = [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
+        workers[0].kill()
+        killed.append(workers[0].pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    batch = run_batch(template, twenty.path, out, name="night", scheduler="local", workers=2, parameters={"wait": "0.3"})
+    killer.join()
+    assert killed and batch.exit_code == 0 and batch.counts == {"done": 20}
+    once_each(twenty, out, killed=2)
+
+
+@pytest.mark.parametrize("lang, width", [("fr", 1280), ("en", 360)])
+def test_the_page_of_a_night_passes_axe_and_fits_a_phone(
+        chromium: Any, store: CAD, template: Path, tmp_path: Path, lang: str, width: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    batch = run_batch(template, store.path, tmp_path / "runs", "DI-001,NO-1,NO-2,NO-3", name="night", lang=lang)
+    assert batch.counts == {"failed": 3, "done": 1} and len(reasons(batch.rows)) == 1
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    page.goto(batch.page.as_uri())
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("h3").count() == 1 and "NO-2" in page.locator("article").inner_text()
+    page.get_by_role("link", name="DI-001").click()
+    assert "DI-001: " in page.inner_text("main")
+    page.close()
