@@ -14,3 +14,15 @@ def unload_ipython_extension(shell: object) -> None:
     from .delivery.workbench import unload
 
     unload(shell)
+
+
+class _Engine:
+    """The engine that papermill finds by its entry point; loaded when it is used, for papermill asks for it while it is imported."""
+
+    def __getattr__(self, name: str) -> object:
+        from genomics_nb.delivery.engine import ProcessEngine
+
+        return getattr(ProcessEngine, name)
+
+
+papermill_engine = _Engine()

@@ -250,3 +250,11 @@ def test_papermill_knows_the_engine_and_refuses_another_language(tmp_path: Path)
     nb.metadata["kernelspec"] = {"name": "ir", "language": "R", "display_name": "R"}
     with pytest.raises(GenomicsError, match="needs a kernel"):
         papermill.execute_notebook(nb, None, engine_name="genomics_nb", progress_bar=False)
+
+
+def test_papermill_finds_the_engine_by_itself() -> None:
+    """By its entry point, and not before it is used: papermill asks for it while it is imported, also when the engine does that."""
+    asked = ("import sys; from papermill.engines import papermill_engines as known; found = known.get_engine('genomics_nb'); "
+             "assert 'genomics_nb.delivery' not in sys.modules; found.execute_managed_notebook; import genomics_nb.delivery.engine")
+    for code in (asked, "import genomics_nb.delivery.engine"):
+        subprocess.run([sys.executable, "-c", code], check=True)
