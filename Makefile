@@ -56,7 +56,7 @@ test: $(BENCH)
 	$(BIN)/python -m pytest
 
 lab: $(BENCH)
-	$(BIN)/jupyter lab nbs/index.ipynb
+	$(BIN)/genomics-nb lab
 
 # nbdev leaves hidden cells out; the title and the sentence under it become those of the page. The code of
 # a module is shown: it is what there is to learn. Quarto builds the site where it is installed, smalldocs

@@ -169,6 +169,7 @@ def _there(jobs: Sequence[Job], scheduler: str, workers: int | None,
            options: Mapping[str, Any]) -> Iterator[Iterator[Row | None]]:
     """Rows from the workers of a Dask client."""
     import dask
+    import distributed  # noqa: F401  # or the settings that it brings would leave with the one that is changed here
 
     again = {"distributed.scheduler.allowed-failures": max((job.retries for job in jobs), default=0)}
     with dask.config.set(again), client(scheduler, workers=workers, **options) as opened:
@@ -183,9 +184,15 @@ def _there(jobs: Sequence[Job], scheduler: str, workers: int | None,
                 time.sleep(0.2)
             return opened.status == "running"
 
+        def room() -> int:
+            try:
+                return AHEAD * parallelism()
+            except OSError:
+                return 0  # the connection broke: hand out nothing, and look whether it comes back
+
         stop.file.unlink(missing_ok=True)
         try:
-            with closing(ended(start, jobs, lambda: AHEAD * parallelism(), alive)) as rows:
+            with closing(ended(start, jobs, room, alive)) as rows:
                 yield rows
         except KeyboardInterrupt:
             stop.file.touch()

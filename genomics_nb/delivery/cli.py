@@ -21,9 +21,8 @@ from .terminal import group
 
 # %% ../../nbs/library/8_delivery/70_cli.ipynb #fe8e9f09
 app = group("National genomic medicine in notebooks: VCF to Zarr, consent, reports.")
-for part in (batch_commands, intake_commands, cad_commands, cohort_commands, catalogue_commands, export_commands,
-             knowledge_commands, lab_commands, panel_commands, pilot_commands, replay_commands, report_commands,
-             sign_commands):
+for part in (intake_commands, cad_commands, cohort_commands, catalogue_commands, knowledge_commands, report_commands,
+             batch_commands, sign_commands, replay_commands, export_commands, panel_commands, pilot_commands, lab_commands):
     app.add_typer(part.app)
 
 
