@@ -50,10 +50,10 @@ $(BENCH): pyproject.toml requirements.lock | $(RUNTIME)
 demo: $(RUNTIME)
 	$(BIN)/genomics-nb demo
 
-# Templates (pilots, reports, sops) are run through papermill by pytest.
+# Templates (pilots, reports, sops) are run through papermill by pytest, which works on two files at a time.
 test: $(BENCH)
 	$(BIN)/nbdev_test --n_workers 2 --skip_folder_re '^[_.]|^(pilots|reports|sops)$$'
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: $(BENCH)
 	$(BIN)/genomics-nb lab

@@ -25,7 +25,6 @@ from .pdf import pdf_available, pdf_of
 from .render import Insert, render
 from .results import (
     SIGNATURE_NAME, Conclusion, Decision, ReportedVariant, Results, SignatureRecord, read_results, read_signature)
-from .signed_page import signed_insert
 from ..store.audit import canonical, logged_facts, signature_content
 from ..store.folder import StoreFolder
 from ..store.gate import ask
@@ -300,6 +299,8 @@ def sign(
     pdf: bool = True,  # where that extra is installed
 ) -> SignatureRecord:
     """Sign a report. Raises `RoleError`, `ConsentError`, `SignatureError`, `ParameterError`, `NotFoundError`, `InputError`."""
+    from genomics_nb.delivery.signed_page import signed_insert  # takes three seconds to import; who verifies needs none of it
+
     place = Path(folder).expanduser().absolute()
     record, results = signable(place)
     user = authorise(cad.log, "sign", "case", record.case)
