@@ -269,9 +269,9 @@ def test_releases_that_are_not_there_stop_the_run_and_malformed_ones_are_refused
         care(store, tmp_path, knowledge="clinvar")
     assert not (tmp_path / "runs").exists()
     add_demo(store.path)
-    result = care(store, tmp_path, knowledge="demo-clinvar=1999-01")
-    assert result.exit_code == 1 and result.report is None
-    assert result.failure is not None and result.failure.exception == "NotFoundError"
+    with pytest.raises(NotFoundError, match="no release 1999-01 of demo-clinvar"):
+        care(store, tmp_path, knowledge="demo-clinvar=1999-01")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_parents_who_are_not_who_they_are_said_to_be_suspend_the_interpretation(tmp_path: Path, synthetic: Path) -> None:

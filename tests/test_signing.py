@@ -62,7 +62,7 @@ STRONG, OPEN, BENIGN = (variant(g, p, c) for g, p, c in (
 
 
 def store_at(place: Path | str, folder: Path) -> CAD:
-    cad = CAD.init(folder / "store", catalogue=str(place) if "://" in str(place) else None)
+    cad = CAD.init(folder / "store", catalogue_url=str(place) if "://" in str(place) else None)
     (folder / "f.vcf").write_text(VCF)
     (folder / "f.ped").write_text(PED)
     cad.ingest(folder / "f.vcf", folder / "f.ped", build="GRCh38")
@@ -307,7 +307,7 @@ def test_a_name_stands_on_the_named_page_and_nowhere_else(
     assert [p.name for p in made] == ["report.named.html", "report.named.pdf"]
     assert all(p.stat().st_mode & 0o777 == 0o600 for p in made)
     html = made[0].read_text()
-    assert "Zyxwmarker" in html and "Quuxmarker" in html and "née le 1er mai 2001" in html and "GENEC" not in html
+    assert "Zyxwmarker" in html and "Quuxmarker" in html and "1er mai 2001" in html and "GENEC" not in html
     marker = re.compile(rb"(?i)zyxwmarker|quuxmarker")
     for path in tmp_path.rglob("*"):
         assert not marker.search(str(path).encode())
