@@ -17,7 +17,7 @@ def unload_ipython_extension(shell: object) -> None:
 
 
 class _Engine:
-    """The engine that papermill finds by its entry point; loaded when it is used, for papermill asks for it while it is imported."""
+    """The engine as papermill finds it by its entry point; loaded when used, for papermill asks while it is imported."""
 
     def __getattr__(self, name: str) -> object:
         from genomics_nb.delivery.engine import ProcessEngine

@@ -92,7 +92,7 @@ def print_check() -> Check:
     """Whether a report can be printed as PDF."""
     if pdf_available():
         return Check("PDF", "ok", f"WeasyPrint {metadata.version('weasyprint')}", "Reports are printed with it.")
-    return Check("PDF", "absent", "", "Not needed; reports are printed with the extra: pip install 'genomics_nb[pdf]', and Pango.")
+    return Check("PDF", "absent", "", "Not needed; it prints reports: pip install 'genomics_nb[pdf]', and Pango.")
 
 
 def cache_check(

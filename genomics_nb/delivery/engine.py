@@ -45,6 +45,7 @@ LIBRARIES: Final = (
     "genomics_nb.rare.similarity")
 AHEAD: Final = ("genomics_nb.rare.phenotype:packaged_terms", "genomics_nb.rare.annotations:packaged_annotations",
                 "genomics_nb.rare.similarity:_packaged_information")
+_HERE: Final = "genomics_nb.delivery.engine"  # what the server loads, also where these cells are run in a notebook
 _PLOTS: Final = "module://matplotlib_inline.backend_inline"
 _IMPORT: Final = re.compile(r"(?m)^(?:from|import) ((?:genomics_nb|[a-z_]+)[\w.]*)")
 
@@ -57,7 +58,7 @@ def preloaded() -> list[str]:
             if file.name.endswith(".ipynb"):
                 nb = nbformat.reads(file.read_text(encoding="utf-8"), as_version=4)
                 found |= {name for cell in nb.cells if cell.cell_type == "code" for name in _IMPORT.findall(cell.source)}
-    return [f"{__name__}:make_shell", *LIBRARIES, *sorted(found)]
+    return [f"{_HERE}:make_shell", *LIBRARIES, *sorted(found)]
 
 # %% ../../nbs/library/8_delivery/07_engine.ipynb #3216da27
 _servers: dict[int, Forkserver] = {}  # process -> its server: a fork does not share it
@@ -70,7 +71,7 @@ def server() -> Forkserver:
         found = _servers.get(os.getpid())
         if found is None or not found.alive:
             _servers.clear()
-            found = _servers[os.getpid()] = Forkserver(f"{__name__}:live", preloaded(), AHEAD)
+            found = _servers[os.getpid()] = Forkserver(f"{_HERE}:live", preloaded(), AHEAD)
         return found
 
 

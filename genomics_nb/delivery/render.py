@@ -193,7 +193,7 @@ STYLE += """
 .scroll{margin:0 0 1rem;max-width:100%}
 .scroll:focus-visible{outline:3px solid var(--brand);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-size:.9375rem;line-height:1.4}
-caption{text-align:left;font-weight:600;padding:0 0 .45rem;caption-side:top}
+th a,td a{color:var(--brand)}caption{text-align:left;font-weight:600;padding:0 0 .45rem;caption-side:top}
 th,td{text-align:left;vertical-align:top;padding:.42rem .7rem .42rem 0;border-bottom:1px solid var(--line)}
 th:last-child,td:last-child{padding-right:0}
 thead th{font-size:.8125rem;font-weight:600;color:var(--muted);border-bottom:1.5px solid var(--ink);vertical-align:bottom;
@@ -285,7 +285,7 @@ section{margin-top:1.6rem}.brand{margin-bottom:1.2rem}
 @SIDES@
 h1,h2,h3,h4,h5,h2+p,h3+p,caption,thead,.card header,.card[id]>p,.under,.label,.notice-title{break-after:avoid}
 h4,h5{bookmark-level:none}.card header{display:grid;grid-template-columns:minmax(0,1fr) auto}
-.badge{display:block}.strips,.strips i{display:inline-block}.strips i{margin-right:2px}.badge .muted{display:block}
+.badge{display:block}.strips,.strips i{display:inline-block}.strips{margin-right:.5em}.strips i{margin-right:2px}.badge .muted{display:block}
 thead{display:table-header-group}tbody tr:first-child{break-before:avoid}
 tr,.verdicts li,figure,.notice,.tiles,.side,.signature,.card table,.card .facts,.facts>div{break-inside:avoid}
 p,li{orphans:3;widows:3}a{color:inherit}

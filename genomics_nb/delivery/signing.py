@@ -343,6 +343,6 @@ def verify(
     with cad.catalogue.read() as connection:
         row = connection.execute(sa.select(events).where(events.c.event == event.event)).one()
         fact = event.event, f"{row.actor} {canonical(signature_content(row))}"
-        if not sum(fact == logged for logged in logged_facts(connection, "signature")):  # read to the end: a server keeps a cursor
+        if not sum(fact == logged for logged in logged_facts(connection, "signature")):  # to the end: a cursor is open
             faults.append(f"event {event.event} was changed behind the audit log")
     return faults
