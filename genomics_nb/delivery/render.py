@@ -285,7 +285,8 @@ section{margin-top:1.6rem}.brand{margin-bottom:1.2rem}
 @SIDES@
 h1,h2,h3,h4,h5,h2+p,h3+p,caption,thead,.card header,.card[id]>p,.under,.label,.notice-title{break-after:avoid}
 h4,h5{bookmark-level:none}.card header{display:grid;grid-template-columns:minmax(0,1fr) auto}
-.badge{display:block}.strips,.strips i{display:inline-block}.strips{margin-right:.5em}.strips i{margin-right:2px}.badge .muted{display:block}
+.badge{display:block}.strips,.strips i{display:inline-block}.strips{margin-right:.5em}
+.strips i{margin-right:2px}.badge .muted{display:block}
 thead{display:table-header-group}tbody tr:first-child{break-before:avoid}
 tr,.verdicts li,figure,.notice,.tiles,.side,.signature,.card table,.card .facts,.facts>div{break-inside:avoid}
 p,li{orphans:3;widows:3}a{color:inherit}
