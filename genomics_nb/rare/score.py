@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['WEIGHTS', 'LOSS', 'CONSEQUENCES', 'MITOCHONDRIAL_RNA', 'FAR', 'ESCAPES', 'NO_MECHANISM', 'REVEL', 'CADD', 'SPLICE',
            'ONE_COPY', 'RARE_ONE', 'RARE_TWO', 'COMMON', 'UNCOUNTED', 'HEALTHY', 'HEALTHY_MANY', 'STARS', 'PROPOSED',
-           'PATHOGENIC', 'BENIGN', 'MODE_STRENGTH', 'LOW_GRADE', 'OPEN_ANSWER', 'FITS', 'MODE_WORDS', 'VALIDITY',
-           'AGAINST', 'G2P', 'ANNOTATED', 'NOBODY', 'CONSTRAINT', 'BEARS', 'BEARS_NOT', 'UNDESCRIBED', 'Piece', 'total',
-           'number_of', 'text_of', 'consequence_piece', 'frequency_of', 'rarity_piece', 'variant_piece', 'known_piece',
-           'held_benign', 'mode_fit', 'inheritance_piece', 'in_doubt', 'constraint_piece', 'validity_piece',
-           'modes_of_gene', 'phenotype_piece']
+           'STAR_WORDS', 'PATHOGENIC', 'BENIGN', 'MODE_STRENGTH', 'LOW_GRADE', 'OPEN_ANSWER', 'FITS', 'MODE_WORDS',
+           'VALIDITY', 'AGAINST', 'G2P', 'ANNOTATED', 'NOBODY', 'CONSTRAINT', 'BEARS', 'BEARS_NOT', 'UNDESCRIBED',
+           'Piece', 'total', 'number_of', 'text_of', 'consequence_piece', 'frequency_of', 'rarity_piece',
+           'variant_piece', 'known_piece', 'held_benign', 'mode_fit', 'inheritance_piece', 'in_doubt',
+           'constraint_piece', 'validity_piece', 'modes_of_gene', 'phenotype_piece']
 
 # %% ../../nbs/library/4_rare/24_score.ipynb #8f35ce02
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +21,7 @@ import numpy as np
 from ..core.types import ParameterError
 from .evidence import LANGUAGES
 from .similarity import Comparison
+from ..variant.points import CLASS_WORDS
 
 # %% ../../nbs/library/4_rare/24_score.ipynb #4dddc498
 # The phenotype nearly as much as the rest together: among rare variants of healthy people it is what tells two apart.
@@ -151,7 +152,7 @@ def rarity_piece(
     steps = RARE_ONE if mode in ONE_COPY else RARE_TWO
     value = next((v for most, v in steps if frequency <= most), COMMON)
     english, french = (("not seen in the population", "jamais vu dans la population") if frequency == 0 else
-                       (f"frequency {frequency:.2g}", f"fréquence {frequency:.2g}"))
+                       (f"frequency {frequency:.2g}", f"fréquence {frequency:.2g}".replace(".", ",")))
     healthy = sum(max(number_of(row, n), 0) for n in ("pop_hom", "pop_hemi") if not np.isnan(number_of(row, n)))
     if healthy > 0:
         value *= next((part for most, part in HEALTHY if healthy <= most), HEALTHY_MANY)
@@ -176,6 +177,7 @@ def variant_piece(
 # %% ../../nbs/library/4_rare/24_score.ipynb #5bf57779
 STARS: Final = (0.8, 0.9, 1.0)  # a pathogenic entry with 0, 1, and 2 or more stars
 PROPOSED: Final = {"pathogenic": 0.95, "likely pathogenic": 0.85}
+STAR_WORDS: Final = (("no star", "aucune étoile"), ("1 star", "1 étoile"), ("2 stars or more", "2 étoiles ou plus"))
 PATHOGENIC: Final = frozenset({"pathogenic", "likely pathogenic"})
 BENIGN: Final = frozenset({"benign", "likely benign"})
 
@@ -191,12 +193,12 @@ def known_piece(
             stars = number_of(row, "clinvar_stars")
             stars = 0 if np.isnan(stars) else int(min(max(stars, 0), 2))
             value = STARS[stars]
-            english.append(f"ClinVar: {entry}, {stars}{'+' if stars == 2 else ''} stars")
-            french.append(f"ClinVar : {entry}, {stars}{'+' if stars == 2 else ''} étoiles")
+            english.append(f"ClinVar: {entry}, {STAR_WORDS[stars][0]}")
+            french.append(f"ClinVar : {CLASS_WORDS[entry][1]}, {STAR_WORDS[stars][1]}")
         if proposal in PROPOSED:
             value = max(value, PROPOSED[proposal])
             english.append(f"ACMG proposal: {proposal}")
-            french.append(f"proposition ACMG : {proposal}")
+            french.append(f"proposition ACMG : {CLASS_WORDS[proposal][1]}")
         values.append(value)
     return Piece(min(values, default=0.0), "; ".join(dict.fromkeys(english)), " ; ".join(dict.fromkeys(french)))
 
@@ -365,4 +367,5 @@ def phenotype_piece(
         return Piece(min(value, comparison.chance), "likeness not counted: the gene's disease is in doubt",
                      "ressemblance non comptée : la maladie du gène est mise en doute")
     disease = comparison.disease(gene)
-    return Piece(value, f"{disease}; {better:.1%} of genes fit better", f"{disease} ; {better:.1%} des gènes conviennent mieux")
+    share = f"{100 * better:.1f}".replace(".", ",")
+    return Piece(value, f"{disease}; {better:.1%} of genes fit better", f"{disease} ; {share}\u202f% des gènes conviennent mieux")
