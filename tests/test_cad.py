@@ -644,8 +644,9 @@ def test_another_member_of_the_group_comes_in_under_their_own_name(tmp_path: Pat
     member = pwd.getpwnam("daemon")
     team = grp.getgrgid(member.pw_gid).gr_name
     tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.name.startswith(("pytest-", "popen-")):  # the folders of this session
+            parent.chmod(0o755)
     cad = CAD.init(tmp_path / "team", group=team)
     cad.ingest(delivery[0], ped=delivery[1])
     cad.add_case(CASE)

@@ -131,9 +131,10 @@ def modules(repo: Path) -> Iterator[tuple[str, str]]:
 
 
 def notebook_code(notebook: Path) -> str:
-    """Every code cell, without the lines that only Jupyter understands."""
+    """Every code cell, without the lines and the cells that only Jupyter or a shell understands."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    lines = [line for c in cells if c["cell_type"] == "code" for line in "".join(c["source"]).splitlines()]
+    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    lines = [line for source in code if not source.startswith("%%") for line in source.splitlines()]
     return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
 
 

@@ -157,7 +157,7 @@ def test_it_runs_through_the_gate_on_a_cohort(shared_data: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("given", "says"), [
-    ({"source": "a.vcf", "store": "s", "cohort": "c"}, "not both"), ({"store": "s"}, "belong together"),
+    ({"source": __file__, "store": "s", "cohort": "c"}, "not both"), ({"store": "s"}, "belong together"),
     ({"tag": "t"}, "belong together"), ({"rare": "0"}, "rare"), ({"k": "1"}, "k:"), ({"suorce": "x"}, "unknown parameter")])
 def test_parameters_that_contradict_each_other_are_refused(given: dict[str, str], says: str) -> None:
     with pytest.raises(ParameterError, match=says):
