@@ -58,6 +58,7 @@ HARMLESS = {
     "public": {"open_public", "DECLARED"},  # nothing of a store: see the tests at the end
     "working": {"store_around", "write_copy", "open_copy", "arrays_of_copy", "rows_of_copy", "place_for_copy"},  # likewise
     "preparation": {"last_step"},
+    "gate": {"ask", "rests_on"},  # a decision, and what a case rests on: names and hashes
     "erasure": {"begin_erasure", "erase_person", "erasure_findings", "plan_erasure"},
 }
 # The checks of a delivery look at genotypes before anybody may read them: by the role that takes in, and with a line in the log.

@@ -41,7 +41,7 @@ from ..core.types import ParameterError
 LIBRARIES: Final = (
     "ipykernel.compiler", "ipykernel.zmqshell", "matplotlib_inline.backend_inline", "matplotlib.pyplot", "numba", "pandas",
     "pyarrow.parquet", "scipy.stats", "xarray", "dask.array", "distributed", "zarr", "icechunk", "sqlalchemy.dialects.sqlite",
-    "allel", "pyhpo", "tqdm.auto", "genomics_nb.store.schema", "genomics_nb.store.serving", "genomics_nb.variant.formats",
+    "allel", "pyhpo", "tqdm.auto", "genomics_nb.variant.formats",
     "genomics_nb.rare.similarity")
 AHEAD: Final = ("genomics_nb.rare.phenotype:packaged_terms", "genomics_nb.rare.annotations:packaged_annotations",
                 "genomics_nb.rare.similarity:_packaged_information")
