@@ -80,12 +80,20 @@ def test_it_exports_nothing(path: Path) -> None:
     assert "#| export" not in path.read_text(encoding="utf-8") and "#|export" not in path.read_text(encoding="utf-8")
 
 
-@every_template
-def test_its_defaults_run(path: Path, tmp_path: Path) -> None:
-    done = papermill.execute_notebook(str(path), str(tmp_path / "out.ipynb"), cwd=str(tmp_path), kernel_name="python3",
-                                      progress_bar=False)
+def defaults_run(path: Path, out: Path, engine: str | None) -> None:
+    done = papermill.execute_notebook(str(path), str(out / "out.ipynb"), cwd=str(out), kernel_name="python3",
+                                      engine_name=engine, progress_bar=False)
     assert any(c.get("outputs") for c in done.cells)
     assert [c for c in done.cells if c.metadata.get("papermill", {}).get("status") not in {"completed", None}] == []
+
+
+@every_template
+def test_its_defaults_run(path: Path, tmp_path: Path) -> None:
+    defaults_run(path, tmp_path, "genomics_nb")
+
+
+def test_papermill_runs_a_template_on_a_kernel_of_its_own(tmp_path: Path) -> None:
+    defaults_run(ROOT / "sops" / "delivery_acceptance.ipynb", tmp_path, None)
 
 
 @every_template
