@@ -57,7 +57,7 @@ def autoimmune(
         return Ruling("autoimmune", "unknown", (f"not measured: {names}", f"non dosés : {names}"))
     return Ruling("autoimmune", "no", ("GAD and IA-2 are negative", "GAD et IA-2 négatifs"))
 
-# %% ../../nbs/library/6_diabetes/01_inclusion.ipynb #0461b1d7
+# %% ../../nbs/library/6_diabetes/01_inclusion.ipynb #05c779e6
 LOW: Final = 200.0  # pmol/l, not fasting; Holt 2021
 HIGH: Final = 600.0
 URINE: Final = 0.2  # nmol/mmol of creatinine; Besser 2011
@@ -84,7 +84,7 @@ def insulin_kept(
     if c_peptide is not None and c_peptide <= HIGH:
         return Ruling(rule, "unknown", (f"C-peptide between {LOW:g} and {HIGH:g} pmol/l does not decide",
                                         f"peptide C entre {LOW:g} et {HIGH:g} pmol/l : ne tranche pas"))
-    return Ruling(rule, "yes", ("insulin of one’s own years after the diagnosis", "sécrétion d’insuline conservée à distance"))
+    return Ruling(rule, "yes", ("insulin of one’s own, years later", "sécrétion d’insuline conservée à distance"))
 
 # %% ../../nbs/library/6_diabetes/01_inclusion.ipynb #f3289ed4
 ONSET: Final = 40  # years, at the latest; Donath 2019

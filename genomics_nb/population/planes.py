@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # %% auto #0
 __all__ = ['HOM_REF', 'HET', 'HOM_ALT', 'MISSING', 'WORD', 'CACHE', 'popcount', 'PLANES', 'CHUNK_BYTES', 'words_of',
-           'code_reference', 'pack_block', 'unpack_reference', 'unpack_block', 'unpack_array', 'group_masks',
+           'code_reference', 'pack_block', 'unpack_reference', 'unpack_block', 'unpack_array', 'group_masks', 'turn',
            'transpose', 'rows_of', 'pack', 'as_packed', 'planes_of', 'chunk_rows', 'write_packed', 'open_packed']
 
 # %% ../../nbs/library/2_population/03_planes.ipynb #5154975e
@@ -164,7 +164,7 @@ def group_masks(
 
 # %% ../../nbs/library/2_population/03_planes.ipynb #5375ea7c
 @numba.njit(nogil=True, cache=CACHE)
-def _turn(square):  # type: ignore[no-untyped-def]  # numba infers
+def turn(square):  # type: ignore[no-untyped-def]  # numba infers
     """Transpose 64 x 64 bits in place: bit j of word i becomes bit i of word j."""
     width, mask = 32, np.uint64(0xFFFFFFFF)
     while width:
@@ -188,7 +188,7 @@ def _transpose(planes, out):  # type: ignore[no-untyped-def]  # numba infers
             for word in range(planes.shape[2]):
                 for i in range(64):
                     square[i] = planes[first + i, plane, word] if first + i < rows else np.uint64(0)
-                _turn(square)
+                turn(square)
                 for i in range(min(64, samples - word * 64)):
                     out[plane, word * 64 + i, block] = square[i]
 
