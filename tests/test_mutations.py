@@ -198,3 +198,15 @@ def test_hostile_names_stay_names(tmp_path: Path) -> None:
     cohort = summarise(open_mutations(store))
     assert cohort["gene_id"].values.tolist() == ["<b>G</b>", "../../x"] and "T\u00e9" in cohort["tumour_id"].values
     assert cohort["effect_count"].values.sum(axis=0)[0] == 1 and sorted(p.name for p in tmp_path.iterdir()) == ["a.maf", "c.zarr"]
+
+
+def test_a_cohort_of_tumours_is_neither_written_nor_opened_in_a_store(tmp_path: Path) -> None:
+    from genomics_nb.core.types import ConsentError
+    from genomics_nb.store.cad import CAD
+
+    CAD.init(tmp_path / "store")
+    with pytest.raises(ConsentError, match="lies in the store"):
+        write_mutations([], tmp_path / "store" / "tumours.zarr")
+    (tmp_path / "store" / "runs" / "c.zarr").mkdir(parents=True)
+    with pytest.raises(ConsentError, match="lies in the store"):
+        open_mutations(tmp_path / "store" / "runs" / "c.zarr")

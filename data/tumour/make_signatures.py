@@ -10,10 +10,13 @@ CONTEXTS = [f"{left}[{change}]{right}" for change in CHANGES for left in "ACGT" 
 
 SHAPES: dict[str, Callable[[str, str, str], float]] = {  # left base, change, right base -> weight
     "SYN1": lambda left, change, right: 20.0 if change == "C>T" and right == "G" else 0.5,  # at CpG
-    "SYN2": lambda left, change, right: {"C>T": 12.0, "C>G": 10.0}.get(change, 0.2) if left == "T" and right in "AT" else 0.1,  # after T
+    "SYN2": lambda left, change, right: (  # after T
+        {"C>T": 12.0, "C>G": 10.0}.get(change, 0.2) if left == "T" and right in "AT" else 0.1),
     "SYN3": lambda left, change, right: 9.0 if change == "C>A" else 0.4,  # any C to A
-    "SYN4": lambda left, change, right: 14.0 if change == "T>C" and left == "A" else 2.0 if change == "T>C" else 0.3,  # T to C after A
-    "SYN5": lambda left, change, right: 16.0 if change == "T>G" and left + right in ("TT", "AT", "CT") else 0.4,  # T to G before T
+    "SYN4": lambda left, change, right: (  # T to C after A
+        14.0 if change == "T>C" and left == "A" else 2.0 if change == "T>C" else 0.3),
+    "SYN5": lambda left, change, right: (  # T to G before T
+        16.0 if change == "T>G" and left + right in ("TT", "AT", "CT") else 0.4),
     "SYN6": lambda left, change, right: 1.0,  # everything alike
 }
 

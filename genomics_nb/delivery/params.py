@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Lang', 'Assay', 'StorePath', 'FilePath', 'DeliveryName', 'Releases', 'FrequencyField', 'Filter', 'FileOrName', 'Tag',
-           'Model', 'Parameters', 'RareDisease', 'DeliveryAcceptance', 'Popgen', 'CohortQc', 'Defidiag', 'models',
-           'NotebookParameter', 'notebook_parameters', 'differences', 'model_for', 'validate']
+           'Model', 'Parameters', 'RareDisease', 'DeliveryAcceptance', 'Popgen', 'CohortQc', 'Defidiag', 'Multipli',
+           'models', 'NotebookParameter', 'notebook_parameters', 'differences', 'model_for', 'validate']
 
 # %% ../../nbs/library/8_delivery/00_params.ipynb #9ecfc90e
 import ast
@@ -224,6 +224,34 @@ class Defidiag(Parameters):
         return self
 
 # %% ../../nbs/library/8_delivery/00_params.ipynb #33c57830
+class Multipli(Parameters):
+    """Parameters of the cancer trial and its landscape. The defaults are a synthetic trial and synthetic tumours."""
+
+    part: Literal["all", "trial", "landscape"] = Field("all", description="what is studied: all, trial or landscape")
+    trial: FilePath = Field("", description="table of the trial (CSV); empty: a synthetic trial is drawn")
+    maf: str = Field("", max_length=4096, description="MAF files, commas between; empty: synthetic tumours are drawn")
+    groups: FilePath = Field("", description="table with tumour and group (tabs); empty: each MAF is a group")
+    callable_mb: float = Field(0.0, ge=0, le=4000, description="callable coding megabases; 0: not known, and no burden")
+    signatures: FilePath = Field("", description="table of reference signatures; empty: none for tumours that are not synthetic")
+    patients: int = Field(960, ge=20, le=100_000, description="patients that are drawn where the trial is synthetic")
+    weeks: int = Field(7, ge=1, le=52, description="weeks from the receipt of the sample to the board report")
+    null: float = Field(0.70, gt=0, lt=1, description="share of the null hypothesis of feasibility")
+    planned: float = Field(0.80, gt=0, lt=1, description="share of the alternative hypothesis")
+    alpha: float = Field(0.05, gt=0, lt=0.5, description="one-sided level of the exact binomial test")
+    horizon: int = Field(24, ge=1, le=360, description="months within which restricted means are compared")
+    draws: int = Field(200, ge=20, le=5000, description="bootstrap draws of a spectrum")
+    seed: int = Field(2025, ge=0, description="of everything that is drawn")
+    lang: Lang = Field("fr", description="language of the document: fr or en")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "Multipli":
+        if self.planned <= self.null:
+            raise ValueError("planned is above null")
+        if (self.part == "landscape" and self.trial) or (self.part == "trial" and (self.maf or self.groups)):
+            raise ValueError("a trial belongs to part all or trial, a MAF to part all or landscape")
+        return self
+
+
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 

@@ -107,7 +107,7 @@ def stratified_logrank(
     statistic = float(difference**2 / variance) if variance > 0 else 0.0
     return LogRank(statistic, 1, float(chi2.sf(statistic, 1)))
 
-# %% ../../nbs/library/7_programme/09_cox.ipynb #23f1544b
+# %% ../../nbs/library/7_programme/09_cox.ipynb #59fd5055
 def subgroup_ratios(
     data: pd.DataFrame,
     covariate: str,  # 0 or 1: the arm
@@ -132,7 +132,7 @@ def plot_forest(
     table: pd.DataFrame,  # of `subgroup_ratios`
     whole: str,  # what the first row is called
     favours: tuple[str, str],  # words at the left and at the right of 1
-    label: Literal["HR"] = "HR",
+    lang: Literal["en", "fr"] = "en",
 ) -> "Figure":
     """Hazard ratios on a logarithmic axis, squares by size."""
     from genomics_nb.population.qc import new_figure, style
@@ -143,10 +143,11 @@ def plot_forest(
             ax.hlines(row, r.low, r.high, color=style(0)["color"], linewidth=1.6)
             ax.plot(r.hr, row, "s", color=style(0)["color"], markersize=4 + 6 * np.sqrt(r.patients / table["patients"].max()))
         text = f"{r.hr:.2f} ({r.low:.2f}–{r.high:.2f})"
+        text = text.replace(".", ",") if lang == "fr" else text
         ax.text(1.02, row, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8.5)
     ax.axvline(1, color="0.4", linewidth=0.9)
     ax.set_yticks(range(len(table)), [f"{r.label or whole}, n = {r.patients}" for r in table.itertuples()])
-    ax.set(xscale="log", ylim=(len(table) - 0.4, -0.6), xlabel=f"← {favours[0]}   {label}   {favours[1]} →")
-    ax.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    ax.set(xscale="log", ylim=(len(table) - 0.4, -0.6), xlabel=f"← {favours[0]}   HR   {favours[1]} →")
+    ax.set_xticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
     ax.minorticks_off()
     return figure

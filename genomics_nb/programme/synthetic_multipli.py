@@ -16,7 +16,7 @@ import pandas as pd
 from ..core.types import ParameterError
 from .multipli import MONTH, Patient, table_of
 
-# %% ../../nbs/library/7_programme/07_synthetic_multipli.ipynb #aa99b009
+# %% ../../nbs/library/7_programme/07_synthetic_multipli.ipynb #10b696bb
 @dataclass(frozen=True)
 class TrialDesign:
     """What the trial is drawn from. Raises `ParameterError` for shares outside 0 to 1."""
@@ -30,6 +30,7 @@ class TrialDesign:
     responds: float = 0.28  # of treated: CR or PR
     pfs: float = 4.0  # median months, sarcoma, not treated by target
     os: float = 14.0
+    life: float = 3.6  # months that everybody lives: the trials ask for a life expectancy of three months
     hazard_pfs: float = 0.60  # while treated by target
     hazard_os: float = 0.75
     crossover: float = 0.12  # of standard patients who progressed
@@ -90,7 +91,7 @@ def _course(rng: np.random.Generator, rate: float, from_month: float, hazard: fl
         return float(left / rate)
     return float(from_month + (left - rate * from_month) / (rate * hazard))
 
-# %% ../../nbs/library/7_programme/07_synthetic_multipli.ipynb #a5368bd7
+# %% ../../nbs/library/7_programme/07_synthetic_multipli.ipynb #36280a13
 def _patient(rng: np.random.Generator, design: TrialDesign, number: int, end: dt.date) -> dict[str, Any]:
     """One patient as the fields of a row."""
     disease = "sarcoma" if rng.random() < design.sarcoma else "colorectal"
@@ -107,8 +108,9 @@ def _patient(rng: np.random.Generator, design: TrialDesign, number: int, end: dt
             begin = ((row["board_date"] - start).days + int(rng.integers(7, 30))) / MONTH
     worse = 1.35**ecog * (1.0 if disease == "sarcoma" else 0.8)
     progress = _course(rng, np.log(2) / design.pfs * worse, begin, design.hazard_pfs)
-    death = _course(rng, np.log(2) / design.os * worse, begin, design.hazard_os)
-    return _dated(rng, design, row, begin, progress, max(death, 0.2), end)
+    rate = np.log(2) / (design.os - design.life) * worse
+    death = design.life + _course(rng, rate, max(begin - design.life, 0.0), design.hazard_os)
+    return _dated(rng, design, row, begin, progress, death, end)
 
 
 def _dated(rng: np.random.Generator, design: TrialDesign, row: dict[str, Any], begin: float, progress: float, death: float,

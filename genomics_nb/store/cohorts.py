@@ -23,7 +23,8 @@ from .folder import StoreFolder
 from .gate import people_hash
 from .registry import log_event, rows_of
 from .roles import authorise
-from .tables import analyses, analysis_samples, cases, cohort_members, cohorts, members, persons, samples, utc_now
+from .tables import (
+    analyses, analysis_samples, case_samples, cases, cohort_members, cohorts, members, persons, samples, utc_now)
 
 if TYPE_CHECKING:
     from genomics_nb.store.alignment import Align
@@ -171,11 +172,20 @@ class Candidate:
     """A person with the data to add."""
 
     person: str
-    sample: str
+    sample: str  # "" where nobody said which of two to read
     analysis: str
     path: str  # of the analysis, below analyses/
     column: int  # of the sample in it
     sex: str
+
+# %% ../../nbs/library/1_store/43_cohorts.ipynb #9f31c2ab
+def _named(connection: sa.Connection, people: Sequence[str] | None) -> dict[str, set[str]]:
+    """Person -> the samples that cases name as theirs."""
+    wanted = sa.select(case_samples.c.person, case_samples.c.sample)
+    named: dict[str, set[str]] = {}
+    for r in connection.execute(wanted if people is None else wanted.where(case_samples.c.person.in_(people))):
+        named.setdefault(r.person, set()).add(r.sample)
+    return named
 
 
 def newest(
@@ -183,21 +193,26 @@ def newest(
     build: str,
     people: Sequence[str] | None = None,  # None: everybody
 ) -> dict[str, Candidate]:
-    """For each person the newest analysis in use of that build that holds a sample of theirs."""
+    """For each person the newest analysis in use of that build that holds a sample of theirs, of those that their cases name."""
     joined = (sa.select(samples.c.person, samples.c.sample, analyses.c.analysis, analyses.c.path, analyses.c.build,
                         analysis_samples.c.position, analyses.c.created)
               .join(analysis_samples, analysis_samples.c.sample == samples.c.sample)
               .join(analyses, analyses.c.analysis == analysis_samples.c.analysis)
               .where(analyses.c.state == "in use", analyses.c.build == build).order_by(analyses.c.created, analyses.c.analysis))
-    found, known = {}, sa.select(members.c.person, members.c.sex).where(members.c.sex != "unknown")
+    found: dict[str, Candidate] = {}
+    known = sa.select(members.c.person, members.c.sex).where(members.c.sex != "unknown")
     # Databases limit the length of one question, so many people are asked for in pieces.
     pieces = [None] if people is None else [people[i:i + 10_000] for i in range(0, len(people), 10_000)]
     for some in pieces:
         here, theirs = (sa.true(),) * 2 if some is None else (samples.c.person.in_(some), members.c.person.in_(some))
         sexes = {r.person: r.sex for r in connection.execute(known.where(theirs))}
+        named = _named(connection, some)
         for r in connection.execute(joined.where(here)):
-            sex = sexes.get(r.person, "unknown")
-            found[r.person] = Candidate(r.person, r.sample, r.analysis, r.path, int(r.position), sex)
+            said, before = named.get(r.person, {r.sample}), found.get(r.person)
+            if r.sample in said:
+                clear = len(said) == 1 and (before is None or before.analysis != r.analysis)
+                sample, sex = r.sample if clear else "", sexes.get(r.person, "unknown")
+                found[r.person] = Candidate(r.person, sample, r.analysis, r.path, int(r.position), sex)
     return found
 
 # %% ../../nbs/library/1_store/43_cohorts.ipynb #98068d74
@@ -230,6 +245,8 @@ def choose(
             out[person] = "already in"
         elif person not in have:
             out[person] = f"no analysis in use of build {row.build}"
+        elif not have[person].sample:
+            out[person] = "two samples of theirs, and no case says which one to read"
         elif not answers[person][0]:
             out[person] = answers[person][1]
         else:

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 # %% auto #0
 __all__ = ['LONG', 'ULTRA', 'POLE', 'is_long', 'share_interval', 'mutated_genes', 'adjusted', 'pairs', 'burdens', 'pole_tumours']
 
-# %% ../../nbs/library/5_tumour/37_landscape.ipynb #633f2003
+# %% ../../nbs/library/5_tumour/37_landscape.ipynb #5b93288d
 LONG: Final = frozenset("""TTN MUC16 MUC4 MUC17 MUC5B MUC2 MUC12 MUC19 OBSCN SYNE1 SYNE2 NEB RYR1 RYR2 RYR3 DNAH1 DNAH2 DNAH3
     DNAH5 DNAH7 DNAH8 DNAH9 DNAH10 DNAH11 DNAH14 DNAH17 CSMD1 CSMD2 CSMD3 LRP1B LRP2 USH2A PCLO FLG HMCN1 FAT3 FAT4 XIRP2
-    ZFHX4 ABCA13 ADGRV1 GPR98 HYDIN SACS PKHD1 PKHD1L1 COL6A3 CUBN FCGBP AHNAK AHNAK2 SSPO DST MACF1 PCDH15 ANK2 ANK3 CACNA1E UNC13C DSCAM
+    ZFHX4 ABCA13
+    ADGRV1 GPR98 HYDIN SACS PKHD1 PKHD1L1 COL6A3 CUBN FCGBP AHNAK AHNAK2 SSPO DST MACF1 PCDH15 ANK2 ANK3 CACNA1E UNC13C DSCAM
     APOB VPS13B SPTA1 MDN1 RELN CCDC168 FRAS1 FREM2 LAMA1 TNXB PLEC UNKNOWN""".split())
 
 
@@ -77,7 +78,7 @@ def _place(names: np.ndarray, gene: str) -> int:
         raise NotFoundError(f"no mutation of the cohort is in {gene[:40]}")
     return int(found[0])
 
-# %% ../../nbs/library/5_tumour/37_landscape.ipynb #b090814d
+# %% ../../nbs/library/5_tumour/37_landscape.ipynb #35960e08
 def adjusted(
     p: np.ndarray,
 ) -> np.ndarray:
@@ -105,8 +106,10 @@ def pairs(
         odds, p = fisher_exact(table)
         rows.append((a, b, *table[0], *table[1], odds, p))
     out = pd.DataFrame(rows, columns=["first", "second", "both", "only_first", "only_second", "neither", "odds", "p"])
-    way = np.where(out["odds"] > 1, "together", "apart") if len(out) else []
-    return out.assign(fdr=adjusted(out["p"].to_numpy()) if len(out) else [], way=way).sort_values("p", ignore_index=True)
+    if out.empty:
+        return out.assign(fdr=[], way=[])
+    way = np.where(out["odds"] > 1, "together", "apart")
+    return out.assign(fdr=adjusted(out["p"].to_numpy()), way=way).sort_values("p", ignore_index=True)
 
 # %% ../../nbs/library/5_tumour/37_landscape.ipynb #7cc7c978
 ULTRA: Final = 100.0  # per Mb, as polymerase tumours have (Campbell 2017, doi:10.1016/j.cell.2017.09.048)

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.types import InputError, NotFoundError, StoreError, shown
+from ..store.working import place_for_copy
 from .contexts import from_context
 from .maf import read_maf
 from .somatic import KINDS, maf_variants
@@ -132,10 +133,11 @@ def write_mutations(
     mafs: Iterable[str | Path],  # files; a tumour may be in one of them only
     path: str | Path,  # a folder that is not there yet
 ) -> Path:
-    """Write a cohort from MAFs; the path. Raises `InputError` with file and line, `StoreError` where the folder is there."""
+    """Write a cohort from MAFs; the path. Raises `InputError` with file and line, `StoreError`, `ConsentError` in a store."""
     path, files = Path(path), [Path(maf) for maf in mafs]
     if path.exists():
         raise StoreError(f"{path.name} is there already", fix="Choose another name, or append to it.")
+    place_for_copy(path)
     beside = path.with_name(f".{path.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -173,6 +175,7 @@ def open_mutations(
     path = Path(path)
     if not path.is_dir():
         raise NotFoundError(f"there is no cohort of tumours {path.name}")
+    place_for_copy(path)
     group: Any = zarr.open_group(path, mode="r")
     if group.attrs.get("format") != "genomics_nb mutations 1":
         raise StoreError(f"{path.name} is no cohort of tumours")
