@@ -13,6 +13,8 @@ from scipy.stats import binomtest
 
 from genomics_nb.core.types import ParameterError
 from genomics_nb.delivery.document import plain_text
+from genomics_nb.delivery.multipli import open_multipli
+from genomics_nb.delivery.multipli_landscape import open_tumours
 from genomics_nb.delivery.params import Multipli, validate
 from genomics_nb.delivery.run import RunResult, run_notebook
 from genomics_nb.programme.multipli import write_multipli
@@ -117,7 +119,7 @@ def test_the_page_says_what_it_is_in_its_language(french: RunResult, english: Ru
         assert said in one and said not in two, said
     for said in ("Feasibility", "Overall survival", "synthetic trial", "censored at crossover", "landscape not assessed"):
         assert said in two and said not in one, said
-    assert "say nothing about MULTIPLI" in two and "not a medical device" in two
+    assert "says nothing about MULTIPLI" in two and "not a medical device" in two
 
 
 # --- real tumours --------------------------------------------------------------------------------------------------------
@@ -175,3 +177,16 @@ def test_the_page_is_whole_accessible_and_fits(chromium: Any, request: pytest.Fi
     found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
     assert found.violations_count == 0, found.generate_report()
     page.close()
+
+
+def test_real_and_drawn_never_stand_on_one_page(real: RunResult, shared_data: Path, tmp_path: Path) -> None:
+    path = write_multipli(synthetic_multipli(TrialDesign(40), 1), tmp_path / "t.csv")
+    given = validate(Multipli, {"trial": str(path)})
+    assert open_tumours(given, tmp_path) is None and open_multipli(given, tmp_path) is not None
+    maf = validate(Multipli, {"maf": str(shared_data / "tumour" / "tcga_MC3_READ.maf.tsv.gz")})
+    assert open_multipli(maf, tmp_path) is None and "Synthetic data" not in text_of(real)
+
+
+def test_drawn_tumours_alone_are_called_drawn(tmp_path: Path) -> None:
+    done = run_notebook("multipli", {"part": "landscape", "lang": "en", "draws": "20"}, tmp_path)
+    assert "Synthetic data Everything shown here is drawn by the software" in text_of(done)

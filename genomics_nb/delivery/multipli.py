@@ -45,8 +45,8 @@ def open_multipli(
     settings: Multipli,
     folder: str | Path = ".",  # where a synthetic table is written: trial.csv
 ) -> OpenedTrial | None:
-    """The trial of the parameters, drawn where none is given, None where only the landscape is asked for."""
-    if settings.part == "landscape":
+    """The trial of the parameters; drawn where nothing is given, None where only the landscape is asked for or given."""
+    if settings.part == "landscape" or (settings.maf and not settings.trial):
         return None
     path = Path(settings.trial)
     if not settings.trial:
@@ -116,11 +116,9 @@ def result_section(trial: pd.DataFrame, settings: Multipli, say: Say) -> Section
     return Section(say("mp.result"), [Text(lead, "lead"), Tiles(tiles)])
 
 
-def synthetic_notice(opened: OpenedTrial | None, say: Say) -> Notice | None:
-    """What a reader must know of a synthetic trial, None for another."""
-    if opened is None or not opened.synthetic:
-        return None
-    return Notice("note", say("mp.synthetic_title"), say("mp.synthetic_more"))
+def synthetic_notice(synthetic: bool, say: Say) -> Notice | None:
+    """What a reader must know of drawn data, None for others."""
+    return Notice("note", say("mp.synthetic_title"), say("mp.synthetic_more")) if synthetic else None
 
 # %% ../../nbs/library/8_delivery/81_multipli.ipynb #16711ce3
 def feasibility_section(trial: pd.DataFrame, settings: Multipli, say: Say, number: Iterator[int]) -> Section:

@@ -65,8 +65,8 @@ def open_tumours(
     settings: Multipli,
     folder: str | Path = ".",  # where the cohort is written: tumours.zarr
 ) -> OpenedTumours | None:
-    """The tumours of the parameters, drawn where no MAF is given; None where only the trial is asked for."""
-    if settings.part == "trial":
+    """The tumours of the parameters; drawn where nothing is given, None where only the trial is asked for or given."""
+    if settings.part == "trial" or (settings.trial and not settings.maf):
         return None
     folder, drawn = Path(folder), None
     mafs = [Path(name.strip()) for name in settings.maf.split(",") if name.strip()]

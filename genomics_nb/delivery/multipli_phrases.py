@@ -21,10 +21,10 @@ MULTIPLI: dict[str, tuple[str, str]] = {
     "mp.maf": ("Tumeurs du paysage", "Tumours of the landscape"),
     "mp.synthetic_title": ("Données synthétiques", "Synthetic data"),
     "mp.synthetic_more": (
-        "Cet essai et ces tumeurs sont tirés au sort par le logiciel, d’une vérité posée d’avance. Ils "
-        "montrent la méthode et ne disent rien de MULTIPLI.",
-        "This trial and these tumours are drawn by the software from a truth laid down beforehand. They show "
-        "the method and say nothing about MULTIPLI."),
+        "Tout ce qui est montré ici est tiré au sort par le logiciel, d’une vérité posée d’avance : cela montre "
+        "la méthode et ne dit rien de MULTIPLI.",
+        "Everything shown here is drawn by the software from a truth laid down beforehand: it shows the method "
+        "and says nothing about MULTIPLI."),
     "mp.result": ("Résultat", "Result"),
     "mp.lead": (
         "{k} des {n} patients du bras séquençage dont les {weeks} semaines sont écoulées ont eu un résultat "
