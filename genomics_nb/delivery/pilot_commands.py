@@ -81,7 +81,7 @@ def multipli(
         result = run_notebook("multipli", parameters, out=out, progress=not quiet(as_json))
     finish(result, as_json)
 
-
+# %% ../../nbs/library/8_delivery/57_pilot_commands.ipynb #3df62087
 @pilot_app.command("defidiag", epilog="Example: genomics-nb pilot defidiag --trial trial.csv --reports runs")
 def defidiag(
     trial: Annotated[Path | None, typer.Option(help="The trial's table (CSV).", show_default=False)] = None,

@@ -185,7 +185,7 @@ def _judge(table: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
         why[here & (why == "")] = reason
     return why
 
-
+# %% ../../nbs/library/6_diabetes/02_scoring.ipynb #7651155e
 def read_scoring(
     path: str | Path,  # plain or gzipped
     build: str,  # GRCh38 or GRCh37: that of the genotypes

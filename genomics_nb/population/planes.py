@@ -164,7 +164,7 @@ def group_masks(
 
 # %% ../../nbs/library/2_population/03_planes.ipynb #5375ea7c
 @numba.njit(nogil=True, cache=CACHE)
-def turn(square):  # type: ignore[no-untyped-def]  # numba infers
+def turn(square: NDArray[np.uint64]) -> None:
     """Transpose 64 x 64 bits in place: bit j of word i becomes bit i of word j."""
     width, mask = 32, np.uint64(0xFFFFFFFF)
     while width:

@@ -170,7 +170,7 @@ def read_rows(
         raise InputError(f"a table without {key}s", file=file)
     return list(found.values())
 
-
+# %% ../../nbs/library/7_programme/03_trial.ipynb #941e71dc
 def read_trial(
     path: str | Path,  # CSV with the columns of `Case`
 ) -> pd.DataFrame:

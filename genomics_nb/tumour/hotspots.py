@@ -35,7 +35,7 @@ def _lines(path: Path, most: int) -> list[tuple[int, list[str]]]:
         raise InputError("an empty table" if not kept else f"more than {most:,} lines", file=path)
     return kept
 
-
+# %% ../../nbs/library/5_tumour/25_hotspots.ipynb #da8547e2
 def read_hotspots(
     path: str | Path,  # with a header (gene, change[, samples, same]), or maftools' export of eight columns without one
 ) -> pd.DataFrame:
@@ -60,7 +60,7 @@ def read_hotspots(
                 for (gene, change), counts in found.items()]
     return pd.DataFrame(rows_out, columns=["gene", "residue", "change", "samples", "same"])
 
-
+# %% ../../nbs/library/5_tumour/25_hotspots.ipynb #e5f7fbe7
 def read_cancer_genes(
     path: str | Path,  # gene, role, predisposition, source
 ) -> pd.DataFrame:

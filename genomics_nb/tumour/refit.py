@@ -81,7 +81,7 @@ def _solve(gram, rhs, chosen, out):  # type: ignore[no-untyped-def]  # numba inf
     for i in range(n):
         out[index[i]] = solved[i]
 
-
+# %% ../../nbs/library/5_tumour/13_refit.ipynb #ba8fcb41
 @njit(nogil=True, cache=_CACHE)
 def _nnls(gram, rhs, allowed, x):  # type: ignore[no-untyped-def]  # numba infers
     """Fill `x` (k,) with the non-negative least squares solution over the allowed columns."""
@@ -161,7 +161,7 @@ def _select(gram, rhs, norm, remove, add, x):  # type: ignore[no-untyped-def]  #
         allowed[at] = True
         x[:] = best_x
 
-
+# %% ../../nbs/library/5_tumour/13_refit.ipynb #94b7adc2
 @njit(nogil=True, cache=_CACHE)
 def _refit_all(signatures, counts, remove, add, out):  # type: ignore[no-untyped-def]  # numba infers
     """Fill `out` (n, k) for spectra `counts` (n, 96)."""

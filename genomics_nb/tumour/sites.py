@@ -30,7 +30,9 @@ _GROUPS: Final = {
     "sarcoma": "1115", "bone": "1115 3347", "lipo": "1115 3382 5363", "myeloid": "9119 0070004 1240 12603",
     "lymphoid": "2531 0060058 707", "blood": "2531",
 }
-_ROWS: Final = """COAD|Colon adenocarcinoma|Adénocarcinome du côlon|bowel|bowel|
+
+# %% ../../nbs/library/5_tumour/20_sites.ipynb #5171e001
+_CARCINOMAS: Final = """COAD|Colon adenocarcinoma|Adénocarcinome du côlon|bowel|bowel|
 READ|Rectal adenocarcinoma|Adénocarcinome du rectum|bowel|bowel|
 COADREAD|Colorectal adenocarcinoma|Adénocarcinome colorectal|bowel|bowel|
 NSCLC|Non-small cell lung cancer|Cancer du poumon non à petites cellules|lung|lung|
@@ -63,8 +65,10 @@ CESC|Cervical squamous cell carcinoma|Carcinome épidermoïde du col utérin|cer
 GB|Glioblastoma|Glioblastome|brain|brain|
 DIFG|Diffuse glioma|Gliome diffus|brain|brain|0080684 0080880
 PAST|Pilocytic astrocytoma|Astrocytome pilocytique|brain|low glioma|6812 0080830
-NBL|Neuroblastoma|Neuroblastome|peripheral nervous system||769
-SARCNOS|Sarcoma, not otherwise specified|Sarcome, sans autre précision|soft tissue|sarcoma|4235
+NBL|Neuroblastoma|Neuroblastome|peripheral nervous system||769"""
+
+# %% ../../nbs/library/5_tumour/20_sites.ipynb #5171e002
+_OTHERS: Final = """SARCNOS|Sarcoma, not otherwise specified|Sarcome, sans autre précision|soft tissue|sarcoma|4235
 LMS|Leiomyosarcoma|Léiomyosarcome|soft tissue|sarcoma|1967
 DDLS|Dedifferentiated liposarcoma|Liposarcome dédifférencié|soft tissue|lipo|
 WDLS|Well-differentiated liposarcoma|Liposarcome bien différencié|soft tissue|lipo|
@@ -136,7 +140,7 @@ def _site(row: str) -> Site:
     return Site(code, english, french, tissue, frozenset([*_GROUPS.get(group, "").split(), *more.split()]))
 
 
-SITES: Final = {site.code: site for site in map(_site, _ROWS.splitlines())}
+SITES: Final = {site.code: site for site in map(_site, f"{_CARCINOMAS}\n{_OTHERS}".splitlines())}
 
 
 def site(

@@ -98,7 +98,7 @@ def _strelka(block: xr.Dataset, sample: int, alleles: NDArray[np.object_]) -> ND
         out[indel, 0], out[indel, 1] = ref[indel, 0], alt[indel, 0]
     return out
 
-
+# %% ../../nbs/library/5_tumour/01_support.ipynb #219bc70c
 def reads_of(
     block: xr.Dataset,  # some rows, loaded
     sample: int,  # which column
