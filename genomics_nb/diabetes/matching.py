@@ -80,10 +80,12 @@ def _candidates(table: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
     right = sites[near].assign(row=np.flatnonzero(near))
     right = right.assign(contig=right["contig"].astype(object))
     both = left.merge(right, on=["contig", "position"])
+    if both.empty:
+        return pd.DataFrame({"line": [], "row": [], "shared": [], "kind": []}).astype({"line": int, "row": int, "kind": int})
     pairs = both[["effect", "other", "ref", "alt"]]
     code, firsts = pd.factorize(pd.MultiIndex.from_frame(pairs))
     kinds = np.array([(*KINDS, "").index(agreement(*pair)) for pair in firsts], np.int8)
-    return both[["line", "row", "shared"]].assign(kind=kinds[code] if len(both) else np.zeros(0, np.int8))
+    return both[["line", "row", "shared"]].assign(kind=kinds[code])
 
 # %% ../../nbs/library/6_diabetes/03_matching.ipynb #f4659a7b
 @dataclass(frozen=True)

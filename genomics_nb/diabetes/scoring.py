@@ -127,6 +127,8 @@ def _read(path: Path, names: list[str], wanted: list[str], skip: int) -> pd.Data
                 if rows > MOST_ROWS or size > MOST_BYTES:
                     raise InputError("too large for a scoring file", file=path)
         except (pa.ArrowInvalid, OSError, EOFError) as error:
+            if "Empty CSV" in str(error):
+                raise InputError("no rows", file=path) from None
             raise InputError(f"cannot be read to its end ({str(error)[:60]})", file=path, line=skip + rows + 1) from None
     if bad:
         raise InputError(f"not {len(names)} columns", file=path, line=skip + (bad[0] or rows + 1))
