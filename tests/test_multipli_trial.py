@@ -117,3 +117,12 @@ def test_a_design_that_cannot_be_is_refused_and_a_seed_repeats() -> None:
     small = TrialDesign(patients=40)
     pd.testing.assert_frame_equal(synthetic_multipli(small, 3), synthetic_multipli(small, 3))
     assert not synthetic_multipli(small, 3).equals(synthetic_multipli(small, 4))
+
+
+def test_an_interim_look_counts_those_whose_weeks_are_over_and_no_report_of_later() -> None:
+    waiting = Patient(**{k: v for k, v in GOOD.items() if k in ("patient", "disease", "sex", "age", "ecog", "arm", "randomised", "received")},
+                      result="interpretable", last_seen=dt.date(2024, 9, 1))
+    found = feasibility(table_of([waiting])).iloc[0]
+    assert (found["outcome"], found["closed"], found["event"]) == ("failed", True, False) and found["days"] > 49
+    early = feasibility(table_of([Patient(**GOOD)]), end=pd.Timestamp(GOOD["received"]) + pd.Timedelta(days=1)).iloc[0]
+    assert (early["outcome"], early["closed"], early["event"]) == ("open", False, False)

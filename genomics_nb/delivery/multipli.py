@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..core.record import sha256
+from ..core.types import ParameterError
 from .document import Column, Figure, Masthead, Notice, Section, Table, Text, Tiles, escape
 from .params import Multipli
 from .texts import Say
@@ -83,7 +84,9 @@ def masthead(
 def closed_share(trial: pd.DataFrame, settings: Multipli) -> tuple[Share, pd.DataFrame]:
     """The share of successes among those whose time is over, and the outcome of everybody in the arm."""
     outcome = feasibility(trial, settings.weeks)
-    closed = outcome[outcome["outcome"] != "open"]
+    closed = outcome[outcome["closed"]]
+    if closed.empty:
+        raise ParameterError(f"no patient of the ngs arm was received more than {settings.weeks} weeks before the cut-off")
     return exact_share(int((closed["outcome"] == "success").sum()), len(closed), settings.null), outcome
 
 
@@ -127,8 +130,8 @@ def feasibility_section(trial: pd.DataFrame, settings: Multipli, say: Say, numbe
     lead = say("fe.lead", null=say.percent(settings.null, 0), planned=say.percent(settings.planned, 0), n=say.number(share.of),
                critical=say.number(critical(share.of, settings.null, settings.alpha)),
                power=say.percent(power(share.of, settings.planned, settings.null, settings.alpha)),
-               open=say.number(int((outcome["outcome"] == "open").sum())))
-    reasons = outcome.loc[outcome["outcome"] == "failed", "reason"].value_counts()
+               open=say.number(int((~outcome["closed"]).sum())))
+    reasons = outcome.loc[outcome["closed"] & (outcome["outcome"] == "failed"), "reason"].value_counts()
     rows: list[list[object]] = [[say(f"fe.{reason}"), say.number(int(n))] for reason, n in reasons.items()]
     limit = 7 * settings.weeks
     curve = kaplan_meier(outcome["days"], outcome["event"].to_numpy(bool), np.full(len(outcome), say("mp.ngs")))
@@ -218,6 +221,8 @@ def _measures(trial: pd.DataFrame, what: str, settings: Multipli, say: Say) -> T
     gained = compare_rmst(data["months"], data["event"], ngs, min(float(settings.horizon), float(reach)))
     rows: list[list[object]] = [[say("su.logrank"), p_text(stratified_logrank(data, "arm", strata).p, say), "–"]]
     for key, censor in (("su.cox", False), ("su.cross", True)):
+        if censor and times(trial, "PFS" if what == "PFS" else "OS", True).equals(data):
+            continue  # nobody crossed over before the end of their time
         row = arm_model(trial, what, censor).table.iloc[0]
         rows.append([say(key), say.number(row["hr"], 2), span(row["low"], row["high"], say)])
         if not censor:
@@ -235,6 +240,7 @@ def _forest(trial: pd.DataFrame, say: Say, number: Iterator[int]) -> Figure:
     groups = [(say("mp.sarcoma"), "disease", "sarcoma"), (say("mp.colorectal"), "disease", "colorectal"), ("ECOG 0", "fit", "0"),
               ("ECOG 1+", "fit", "1+"), ("< 60", "old", "< 60"), ("60+", "old", "60+")]
     table = subgroup_ratios(data, "ngs", groups)
+    table.loc[0, ["hr", "low", "high"]] = arm_model(trial, "PFS").table.iloc[0][["hr", "low", "high"]].to_numpy(float)
     values = say.join(f"{r.label or say('mp.both')} {say.number(r.hr, 2)} ({span(r.low, r.high, say)})"
                       for r in table.itertuples())
     figure = plot_forest(table, say("mp.both"), (say("su.better"), say("su.worse")), say.lang)

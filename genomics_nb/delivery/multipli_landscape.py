@@ -60,7 +60,7 @@ def _groups(path: Path, tumours: list[str]) -> dict[str, str]:
         raise InputError(f"no group for {len(missing)} tumours of the MAF", file=path, fix=f"The first is {missing[0]}.")
     return {t: found[t] for t in tumours}
 
-
+# %% ../../nbs/library/8_delivery/82_multipli_landscape.ipynb #e6d2bf1c
 def open_tumours(
     settings: Multipli,
     folder: str | Path = ".",  # where the cohort is written: tumours.zarr
@@ -86,7 +86,7 @@ def open_tumours(
     files = {maf.name: sha256(maf.read_bytes()) for maf in mafs}
     return OpenedTumours(cohort, groups, size, pole_tumours(mutations), files, drawn is not None)
 
-
+# %% ../../nbs/library/8_delivery/82_multipli_landscape.ipynb #014ca486
 def named(group: str, say: Say) -> str:
     """A group in the language of the page, where it is one of the pilot's."""
     return say(f"mp.{group}") if say.has(f"mp.{group}") else group

@@ -156,21 +156,23 @@ def feasibility(
     weeks: int = WEEKS,
     end: pd.Timestamp | None = None,  # cut-off; None: the last day of the table
 ) -> pd.DataFrame:
-    """For each patient of the ngs arm: outcome (success, failed, open), reason, days, event (the board's report)."""
+    """Each patient of the ngs arm: outcome (success, failed, open), closed (its weeks are over), reason, event (report), days."""
     arm = analysed(trial)
     arm = arm[arm["arm"] == "ngs"]
     last, limit = cut_off(trial) if end is None else end, pd.Timedelta(days=7 * weeks)
     start = arm["received"].fillna(arm["randomised"])
-    in_time = arm["board_date"].notna() & (arm["board_date"] - arm["received"] <= limit)
+    told = arm["board_date"] <= last  # no date is no report
+    in_time = told & (arm["board_date"] - arm["received"] <= limit)
     success = (arm["result"] == "interpretable") & in_time
     lost = arm["result"].isin(["failed", "not done"])
     over = last - start > limit
     outcome = np.select([success, lost | over], ["success", "failed"], "open")
     reason = np.select([outcome != "failed", arm["failure"] != "", arm["received"].isna() | (arm["result"] == "not done")],
                        ["", arm["failure"], "no material"], "late report")
-    stop = arm["board_date"].where(arm["result"] == "interpretable", arm["last_seen"].clip(upper=last))
-    return pd.DataFrame({"outcome": outcome, "reason": reason, "days": (stop - start).dt.days.clip(lower=0).astype(float),
-                         "event": (arm["result"] == "interpretable") & arm["board_date"].notna()}, index=arm.index)
+    event = (arm["result"] == "interpretable") & told
+    stop = arm["board_date"].where(event, arm["last_seen"].clip(upper=last))
+    return pd.DataFrame({"outcome": outcome, "closed": over, "reason": reason, "event": event,
+                         "days": (stop - start).dt.days.clip(lower=0).astype(float)}, index=arm.index)
 
 # %% ../../nbs/library/7_programme/06_multipli.ipynb #2bd764c6
 STEPS: Final = ("randomised", "interpretable", "target", "recommended", "treated", "responded")

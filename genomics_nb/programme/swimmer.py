@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
 # %% ../../nbs/library/7_programme/11_swimmer.ipynb #d02262ec
 MOST: Final = 80  # lanes
-_WORDS: Final = {"CR": ("complete response", "réponse complète"), "PR": ("partial response", "réponse partielle"),
+_WORDS: Final = {"CR": ("best response complete", "meilleure réponse complète"),
+                 "PR": ("best response partial", "meilleure réponse partielle"),
                  "progressed": ("progression", "progression"), "died": ("death", "décès"), "months": (
                      "Months since randomisation", "Mois depuis la randomisation")}
+
+
+def _hatch(number: int) -> str:
+    """Bars of later groups, whose colours come round again, are hatched."""
+    from genomics_nb.population.qc import FEW
+
+    return "" if number < FEW else "////"
 
 
 def swimmer_plot(
@@ -37,20 +45,20 @@ def swimmer_plot(
     figure, (ax,) = new_figure(width=7.4, height=1.2 + 0.15 * len(table))
     for lane, r in enumerate(table.itertuples()):
         colour = style(groups.index(r.group))["color"]
-        ax.barh(lane, r.end - r.start, left=r.start, height=0.62, color=colour, alpha=0.75)
+        ax.barh(lane, r.end - r.start, left=r.start, height=0.62, color=colour, alpha=0.75, hatch=_hatch(groups.index(r.group)))
         if r.ongoing:
             ax.plot(r.end + 0.25, lane, ">", color=colour, markersize=4)
     said = (lang == "fr")
     for name, mask, x, mark in (
-            ("CR", table["response"] == "CR", table["start"] + 1, "o"),
-            ("PR", table["response"] == "PR", table["start"] + 1, "s"),
+            ("CR", table["response"] == "CR", table["start"], "o"),
+            ("PR", table["response"] == "PR", table["start"], "s"),
             ("progressed", table["progressed_at"].notna(), table["progressed_at"], "^"),
             ("died", table["died_at"].notna(), table["died_at"], "x")):
         if mask.any():
-            ax.plot(x[mask], np.flatnonzero(mask), mark, color="black", markersize=3.5, linestyle="none",
+            ax.plot(x[mask], np.flatnonzero(mask), mark, color="black", markersize=3.5, linestyle="none", clip_on=False,
                     label=_WORDS[name][said])
     for number, name in enumerate(groups):
-        ax.barh(0, 0, color=style(number)["color"], label=name)
+        ax.barh(0, 0, color=style(number)["color"], hatch=_hatch(number), label=name)
     ax.set(yticks=[], xlim=(0, None), ylim=(-1, len(table)), xlabel=_WORDS["months"][said])
     ax.spines["left"].set_visible(False)
     ax.legend(frameon=False, fontsize=8, loc="lower right", ncols=2)

@@ -129,10 +129,10 @@ def _dated(rng: np.random.Generator, design: TrialDesign, row: dict[str, Any], b
         if row["arm"] == "standard" and rng.random() < design.crossover:
             row["crossover"] = min(last, day(progress + rng.uniform(0.5, 2.0)))
     if begin < 1e9 and day(begin) <= last:
-        stop = row.get("progressed") or last
+        stop = row["progressed"] if row.get("progressed", last) > day(begin) and "progressed" in row else last
         row |= {"treated": "yes", "treated_from": day(begin),
                 "response": str(rng.choice(["CR", "PR", "SD", "PD", "NE"], p=_responses(design.responds)))}
-        if stop > day(begin) and (row.get("progressed") or row.get("died")):
+        if stop > day(begin) and (stop == row.get("progressed") or row.get("died")):
             row["treated_to"] = stop
     if rng.random() < design.withdrawn:
         row["withdrawn"] = last
