@@ -74,17 +74,16 @@ def summarised(path: Path) -> None:
 
 
 def plain(table: pd.DataFrame, tumours: int) -> dict[str, np.ndarray]:
-    """The same matrices by pandas."""
+    """The same matrices by pandas: `groupby`, which is several times faster here than `crosstab`."""
     heavy, placed = table[table["effect"] >= NON_SILENT], table[table["context"] >= 0]
-    places, genes = range(tumours), range(GENES)
-    return {
-        "mutation_count": pd.crosstab(heavy["tumour"], heavy["gene"]).reindex(index=places, columns=genes, fill_value=0).to_numpy(),
-        "worst_effect": heavy.groupby(["tumour", "gene"])["effect"].max().unstack(fill_value=0).reindex(
-            index=places, columns=genes, fill_value=0).to_numpy(),
-        "spectrum": pd.crosstab(placed["tumour"], placed["context"]).reindex(
-            index=places, columns=range(len(CONTEXTS)), fill_value=0).to_numpy(),
-        "effect_count": pd.crosstab(table["tumour"], table["effect"]).reindex(
-            index=places, columns=range(len(EFFECTS)), fill_value=0).to_numpy()}
+
+    def count(part: pd.DataFrame, by: str, width: int) -> np.ndarray:
+        return part.groupby(["tumour", by]).size().unstack(fill_value=0).reindex(index=range(tumours), columns=range(width), fill_value=0).to_numpy()
+
+    worst = heavy.groupby(["tumour", "gene"])["effect"].max().unstack(fill_value=0)
+    return {"mutation_count": count(heavy, "gene", GENES), "spectrum": count(placed, "context", len(CONTEXTS)),
+            "worst_effect": worst.reindex(index=range(tumours), columns=range(GENES), fill_value=0).to_numpy(),
+            "effect_count": count(table, "effect", len(EFFECTS))}
 
 
 def beside(path: Path, tumours: int) -> tuple[float, float]:
