@@ -143,6 +143,8 @@ def test_who_leaves_is_in_no_count(tmp_path: Path) -> None:
         assert (cohort[name].values == without[name].values).all()
     kept = cohort["worst_effect"].values.sum(axis=0) > 0
     assert cohort["gene_id"].values[kept].tolist() == ["APC"]
+    with pytest.raises(InputError, match="was taken out"):
+        append_mutations(maf(tmp_path / "e.maf", [r for r in ROWS if r[3] == "T2"]), store)
     for tumour in ("T2", "T7"):
         with pytest.raises(NotFoundError, match="no tumour"):
             remove_tumour(store, tumour)
@@ -190,6 +192,13 @@ def test_what_is_no_cohort_is_said(tmp_path: Path) -> None:
     wide = open_mutations(store).drop_dims("genes").assign_coords(gene_id=("genes", np.broadcast_to(np.int8(0), 2_000_000_000)))
     with pytest.raises(ParameterError, match="too many cells"):
         summarise(wide)
+
+
+def test_many_contigs_keep_their_names(tmp_path: Path) -> None:
+    """A reference with decoys has more contigs than a byte counts."""
+    rows = [("G", f"GL{n:06d}", "Silent", "T1") for n in range(300)]
+    mutations = open_mutations(write_mutations([maf(tmp_path / "a.maf", rows)], tmp_path / "c.zarr"))
+    assert mutations["contig_id"].values[mutations["mutation_contig"].values].tolist() == [r[1] for r in rows]
 
 
 def test_hostile_names_stay_names(tmp_path: Path) -> None:

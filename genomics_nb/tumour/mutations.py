@@ -39,7 +39,7 @@ _OF_CLASS: Final = {
 EFFECT_OF: Final = {name: EFFECTS.index(effect) for name, effect in _OF_CLASS.items()}
 NON_SILENT: Final = 2  # effects from here on change the protein
 COLUMNS: Final = {"tumour": np.uint32, "gene": np.uint32, "effect": np.uint8, "kind": np.uint8, "context": np.int8,
-                  "contig": np.uint8, "position": np.int32, "protein": np.uint32}
+                  "contig": np.uint16, "position": np.int32, "protein": np.uint32}
 CHUNK: Final = 1 << 21  # rows of a chunk: 8 MiB of the widest column
 NAMES: Final = ("tumour", "gene", "contig", "protein")  # columns that are places in a list of names
 
@@ -81,7 +81,8 @@ def _spill(blocks: Iterable[pd.DataFrame], scratch: Path, names: dict[str, _Name
             columns = encode(block, names)
             if len(columns["tumour"]) and int(columns["tumour"].min()) < before:
                 known = list(names["tumour"].at)[int(columns["tumour"].min())]
-                raise InputError(f"the tumour {shown(known, 60)} is in the cohort already", fix="Take it out first.")
+                what = "is in the cohort already, or was taken out of it"
+                raise InputError(f"the tumour {shown(known, 60)} {what}", fix="Write the cohort anew.")
             for name, file in files.items():
                 file.write(columns[name].tobytes())
             more = np.bincount(columns["tumour"], minlength=len(names["tumour"].at))
