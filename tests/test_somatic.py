@@ -253,3 +253,22 @@ def test_a_rule_that_nobody_knows() -> None:
     with pytest.raises(ParameterError, match="no rule"):
         filter_germline(without_normal(frequency=[0.1]), ["<b>rumour</b>"])
     assert MOST >= 1_000_000 and filter_germline(without_normal(frequency=[0.1]).iloc[:0], REASONS).empty
+
+
+def test_what_vardict_calls_germline_is_not_somatic_though_it_passed(tmp_path: Path, stored) -> None:  # noqa: ANN001
+    head = ["##fileformat=VCFv4.2", "##contig=<ID=chr1,length=248956422>", '##INFO=<ID=STATUS,Number=1,Type=String,Description="s">',
+            '##FILTER=<ID=PASS,Description="p">', '##FORMAT=<ID=AD,Number=R,Type=Integer,Description="a">',
+            "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tT\tN"]
+    rows = [f"chr1\t{100 + n}\t.\tG\tA\t.\tPASS\tSTATUS={status}\tAD\t50,20\t40,0"
+            for n, status in enumerate(("StrongSomatic", "Germline", "LikelySomatic", "StrongLOH"))]
+    file = tmp_path / "vardict.vcf"
+    file.write_text("\n".join([*head, *rows]) + "\n")
+    assert somatic_variants(stored(file), "T", "N")["position"].tolist() == [100, 102]
+    assert len(somatic_variants(stored(file), "T", "N", only_passed=False)) == 4
+
+
+def test_a_credible_germline_finding_that_a_rule_takes_out_is_set_apart_even_where_it_is_a_hot_spot() -> None:
+    calls = pd.DataFrame({"gene": ["TP53"], "tumour_vaf": [0.3], "frequency": [0.01], "known_somatic": [True],
+                          "clinvar": ["Pathogenic/Likely_pathogenic/Pathogenic,_low_penetrance"]})
+    found = filter_germline(calls)
+    assert found["germline_reason"].tolist() == ["population"] and found["set_apart"].tolist() == [True]

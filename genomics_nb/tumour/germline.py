@@ -5,6 +5,7 @@
 # %% ../../nbs/library/5_tumour/03_germline.ipynb #d5071211
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,7 +21,7 @@ __all__ = ['REASONS', 'POPULATION', 'HETEROZYGOUS', 'CREDIBLE', 'germline_signs'
 REASONS: Final = ("population", "panel of normals", "clinvar germline", "homozygous", "heterozygous")
 POPULATION: Final = 0.001  # highest frequency of any group; PCGR
 HETEROZYGOUS: Final = (0.4, 0.6)  # variant allele fraction; PCGR
-CREDIBLE: Final = ("Pathogenic", "Likely_pathogenic", "Pathogenic/Likely_pathogenic")  # of ClinVar, without conflict
+CREDIBLE: Final = ("Pathogenic", "Likely_pathogenic")  # of ClinVar, without conflict
 
 # %% ../../nbs/library/5_tumour/03_germline.ipynb #3382ea51
 def _column(table: pd.DataFrame, name: str, blank: object) -> pd.Series:
@@ -48,7 +49,7 @@ def is_credible(
     clinvar: str,  # ClinVar's significance, as annotated
 ) -> bool:
     """Whether it says pathogenic or likely pathogenic without conflict, whatever else stands beside it."""
-    words = {part.strip().replace(" ", "_").lower() for part in clinvar.replace("|", ",").split(",")}
+    words = {part.strip().replace(" ", "_").lower() for part in re.split(r"[,|/;&]", clinvar)}
     return bool(words & {name.lower() for name in CREDIBLE})
 
 
@@ -69,7 +70,8 @@ def filter_germline(
     credible = np.array([is_credible(str(text)) for text in _column(table, "clinvar", "")], bool)
     germline_like = signs[["population", "homozygous", "heterozygous"]].any(axis=1).to_numpy(bool) | (reason != "")
     known = _column(table, "known_somatic", False).to_numpy(bool)
-    out = table.assign(germline_reason=reason, set_apart=credible & germline_like & ~known)
+    apart = credible & ((reason != "") | (germline_like & ~known))  # what a rule takes out is never lost, known or not
+    out = table.assign(germline_reason=reason, set_apart=apart)
     counts = {rule: int((reason == rule).sum()) for rule in REASONS if rule in rules}
     out.attrs = table.attrs | {"germline_rules": list(rules), "germline_counts": counts,
                                "frequency_assessed": bool(_column(table, "frequency", np.nan).notna().any())}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # %% auto #0
-__all__ = ['KINDS', 'SOMATIC', 'MOST', 'SWAP_CALLS', 'TERMS', 'IMPACT', 'kind_of', 'short_protein', 'check_pair',
+__all__ = ['KINDS', 'SOMATIC', 'NOT_SOMATIC', 'MOST', 'SWAP_CALLS', 'TERMS', 'IMPACT', 'kind_of', 'short_protein', 'check_pair',
            'somatic_variants', 'maf_variants', 'merge_callers']
 
 # %% ../../nbs/library/5_tumour/02_somatic.ipynb #125f98f2
@@ -30,6 +30,7 @@ KINDS: Final = ("SNV", "MNV", "insertion", "deletion", "complex")
 SOMATIC: Final = ("contig", "position", "ref", "alt", "kind", "filter", "passed", "callers", "tumour_depth", "tumour_alt",
                   "tumour_vaf", "normal_depth", "normal_alt", "normal_vaf", "gene", "transcript", "consequence", "impact",
                   "hgvs_c", "hgvs_p", "exon", "context", "variant")
+NOT_SOMATIC: Final = ("Germline", "StrongLOH", "LikelyLOH")  # VarDict writes what a call is in INFO/STATUS, and PASS beside it
 MOST: Final = 2_000_000  # rows of one tumour's table
 
 
@@ -88,6 +89,8 @@ def _blocks(ds: xr.Dataset, only_passed: bool) -> Iterator[tuple[np.ndarray, np.
     for size in sizes:
         here = slice(start, start + size)
         texts, passed = _filters(ds[["variant_filter"]].isel(variants=here).load(), names)
+        if "variant_STATUS" in ds:
+            passed &= ~np.isin(ds["variant_STATUS"].isel(variants=here).values.astype(object), list(NOT_SOMATIC))
         keep = np.flatnonzero(passed) if only_passed else np.arange(size)
         if len(keep):
             yield start + keep, texts[keep], ds[wanted].isel(variants=here).load().isel(variants=keep)
