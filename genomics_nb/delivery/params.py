@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Lang', 'Assay', 'StorePath', 'FilePath', 'DeliveryName', 'Releases', 'FrequencyField', 'Filter', 'FileOrName', 'Tag',
-           'Model', 'Parameters', 'RareDisease', 'DeliveryAcceptance', 'Popgen', 'CohortQc', 'Defidiag', 'Multipli',
-           'models', 'NotebookParameter', 'notebook_parameters', 'differences', 'model_for', 'validate']
+           'Model', 'Parameters', 'RareDisease', 'DeliveryAcceptance', 'Popgen', 'CohortQc', 'Defidiag', 'Tumour',
+           'Multipli', 'models', 'NotebookParameter', 'notebook_parameters', 'differences', 'model_for', 'validate']
 
 # %% ../../nbs/library/8_delivery/00_params.ipynb #9ecfc90e
 import ast
@@ -221,6 +221,39 @@ class Defidiag(Parameters):
             raise ValueError("cost_trio, cost_reference and cost_source belong together")
         if self.solo > self.cases:
             raise ValueError("solo is at most cases")
+        return self
+
+# %% ../../nbs/library/8_delivery/00_params.ipynb #7e0d51aa
+class Tumour(Parameters):
+    """Parameters of the report of a tumour. The defaults are the synthetic patient."""
+
+    case: CaseName = Field("SYN-T01", description="pseudonym of the case")
+    store: StorePath = Field("", description="path of the store; empty: a throw-away store with the synthetic patient")
+    side: FilePath = Field("", description="tumour side of the case (JSON), needed with a store")
+    purpose: Purpose = Field("training", description="why the data are read: care, research, quality or training")
+    lang: Lang = Field("fr", description="language of the report: fr or en")
+    segments: FilePath = Field("", description="table of segments; empty: copy number is not assessed")
+    fusions: FilePath = Field("", description="table of fusions; empty: fusions are not assessed")
+    genes: FilePath = Field("", description="places of genes (BED or GFF3) of the same build; empty: copies of no gene")
+    evidence: FilePath = Field("", description="evidence in CIViC's format; empty: no therapies")
+    hotspots: FilePath = Field("", description="table of hot spots; empty: none")
+    cancer_genes: FilePath = Field("", description="table of cancer genes and their roles; empty: none")
+    signatures: FilePath = Field("", description="table of reference signatures; empty: none")
+    reference: FilePath = Field("", description="indexed FASTA of the build, for contexts; empty: those in the file")
+    frequency_field: FrequencyField = Field("", description="field of INFO or of the annotation with a population frequency")
+    min_depth: int = Field(10, ge=0, le=100_000, description="least reads at a variant in the tumour")
+    min_vaf: float = Field(0.05, ge=0, le=1, description="least allele fraction in the tumour")
+    board: str = Field("", pattern=r"^(\d{4}-\d\d-\d\d)?$", description="day of the board, as 2026-02-20; empty: open")
+    max_cards: int = Field(12, ge=1, le=200, description="most alterations shown in full")
+
+    @model_validator(mode="after")
+    def _side_with_store(self) -> "Tumour":
+        if bool(self.store) != bool(self.side):
+            raise ValueError("store and side belong together")
+        if self.board:
+            from datetime import date
+
+            date.fromisoformat(self.board)
         return self
 
 # %% ../../nbs/library/8_delivery/00_params.ipynb #33c57830
