@@ -7,6 +7,7 @@ import pytest
 
 from genomics_nb.core.types import ConsentError, InputError, NotFoundError
 from genomics_nb.store.cad import CAD
+from genomics_nb.store.cohorts import newest
 from genomics_nb.store.consent import PURPOSES
 from genomics_nb.store.tumour_side import TumourSide, read_tumour_side, serve_tumour
 from genomics_nb.tumour.contexts import from_context, spectrum
@@ -86,3 +87,29 @@ def test_a_side_that_cannot_be(side: TumourSide, wrong: dict[str, object], tmp_p
     with pytest.raises(InputError) as caught:
         read_tumour_side(path)
     assert "tumour.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+PAIR = """##fileformat=VCFv4.2
+##contig=<ID=chr12,length=133275309>
+##FORMAT=<ID=GT,Number=1,Type=String,Description="genotype">
+#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{0}\t{1}
+chr12\t25245350\t.\tC\tT\t.\tPASS\t.\tGT\t{2}\t{3}
+"""
+
+
+@pytest.mark.parametrize("order", ["TN", "NT"])
+def test_a_cohort_never_takes_the_tumour_for_the_person(tmp_path: Path, order: str) -> None:
+    """Whatever the order of the columns: without a word nobody comes in, with a case that names the normal it is the normal."""
+    genotype = {"T": "0/1", "N": "0/0"}
+    vcf, manifest = tmp_path / "pair.vcf", tmp_path / "manifest.tsv"
+    vcf.write_text(PAIR.format(*order, *(genotype[o] for o in order)))
+    manifest.write_text("label\tperson\tsample\n" + "".join(f"{o}\tP1\tP1-{o}\n" for o in order))
+    cad = CAD.init(tmp_path / "store")
+    cad.ingest(vcf, manifest=manifest)
+    with cad.catalogue.read() as connection:
+        assert newest(connection, "GRCh38")["P1"].sample == ""
+    member = {"person": "P1", "sex": "female", "affected": True, "sample": "P1-N"}
+    cad.add_case({"case": "K1", "family": "F1", "proband": "P1", "indication": "tumour", "members": [member]})
+    with cad.catalogue.read() as connection:
+        found = newest(connection, "GRCh38")["P1"]
+    assert (found.sample, found.column) == ("P1-N", order.index("N"))
