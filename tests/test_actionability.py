@@ -1,5 +1,6 @@
 """Actionability: what boards know comes out of CIViC's own items, what was not looked at is open, and tiers follow from items by hand."""
 
+import gzip
 import re
 from datetime import date
 from pathlib import Path
@@ -129,6 +130,7 @@ def test_a_frameshift_is_found_whatever_residue_and_stop_follow() -> None:
     for written in ("T1556fs", "T1556Nfs*3", "T1556NfsTer3"):
         tumour = TumourProfile((mutation("APC", written, "frameshift_variant"),))
         assert ask(feature("APC T1556fs"), tumour).value and ask(feature("APC T1557fs"), tumour).value is False
+        assert ask(feature("APC T1556Nfs*3 (c.4666dup)"), tumour).value and ask(feature("APC T1557RfsTer11"), tumour).value is False
 
 
 def test_a_deletion_is_no_insertion_and_a_codon_no_prefix() -> None:
@@ -166,7 +168,8 @@ def test_and_or_not_follow_three_valued_logic(tree: object) -> None:
     assert expression is not None and answer(expression, READ).value is value
 
 
-@pytest.mark.parametrize("words", ["", "(", ")", "KRAS G12D AND", "OR", "NOT", "(KRAS G12D", "KRAS G12D)", "(((((", "AND AND AND"])
+@pytest.mark.parametrize("words", ["", "(", ")", "KRAS G12D AND", "OR", "NOT", "(KRAS G12D", "KRAS G12D)", "(((((", "AND AND AND",
+                                   "(" * 3000 + "KRAS G12D" + ")" * 3000, "NOT " * 3000 + "KRAS G12D"])
 def test_words_that_cannot_be_taken_apart(words: str) -> None:
     assert parse(words) is None
 
@@ -207,6 +210,11 @@ def test_the_best_item_decides_and_the_two_directions_stay_apart() -> None:
     row = tiers(TumourProfile((KRAS,)), table).iloc[0]
     assert (row["tier"], row["sensitivity"], row["resistance"], row["items"]) == ("I", "X (D, elsewhere)", "Y (B, site)", 3)
     assert row["reasons"] == "EID2 (B, site)" and "worse" in row["prognosis"]
+
+
+def test_a_combination_in_two_orders_is_one() -> None:
+    table = items({"therapies": "X + Y"}, {"evidence_id": "2", "therapies": "Y + X", "level": "B"}, {"evidence_id": "3", "therapies": "Y, then X"})
+    assert tiers(TumourProfile((KRAS,)), table).iloc[0]["sensitivity"] == "X + Y (A, site); Y, then X (A, site)"
 
 
 def test_without_evidence_a_rare_change_of_a_cancer_gene_is_tier_three() -> None:
@@ -278,6 +286,27 @@ def test_old_flagged_and_germline_items_are_shown_as_such(tmp_path: Path) -> Non
     found = evidence_for(TumourProfile((KRAS,)), Evidence.of(read), site("COAD"), DAY).set_index("evidence_id")
     assert found.loc["7", "flagged"] and found.loc["7", "germline"] and not found.loc["6", "flagged"]
     assert found.loc["7", "years"] == pytest.approx(10, abs=0.01) and found.loc["6", "effect"] == "resistance"
+
+
+def test_a_review_date_that_is_none_has_no_age(tmp_path: Path) -> None:
+    read = read_evidence(table(tmp_path, last_review_date="2020-13-45 00:00"))
+    found = evidence_for(TumourProfile((KRAS,)), Evidence.of(read), site("COAD"), DAY).set_index("evidence_id")
+    assert np.isnan(found.loc["7", "years"]) and found.loc["6", "years"] > 0
+
+
+def test_a_line_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
+    import tracemalloc
+
+    path = table(tmp_path)
+    packed = gzip.compress(path.read_bytes() + b"x" * (100 << 20), 1)
+    path.write_bytes(packed)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="evidence.tsv, line 4: .*without an end"):
+            read_evidence(path)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_items_that_were_not_accepted_are_left_out(tmp_path: Path) -> None:

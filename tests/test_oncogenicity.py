@@ -123,7 +123,7 @@ def test_a_table_with_numbers(tmp_path: Path) -> None:
     assert spot_of(table, "KRAS", "p.G12W").residue and not spot_of(table, "KRAS", "p.G12W").change
 
 
-@pytest.mark.parametrize("row", ["KRAS", "KRAS\tG12D\tmany\t1", "KRAS\tG12D\t-1\t1", "<b>\tG12D\t1\t1", "=CMD()\tG12D\t1\t1", "\tG12D\t1\t1"])
+@pytest.mark.parametrize("row", ["KRAS", "KRAS\tG12D\tmany\t1", "KRAS\tG12D\t-1\t1", "KRAS\tG12D\t²\t1", "<b>\tG12D\t1\t1", "=CMD()\tG12D\t1\t1", "\tG12D\t1\t1"])
 def test_a_hot_spot_that_cannot_be_read(tmp_path: Path, row: str) -> None:
     with pytest.raises(InputError) as caught:
         read_hotspots(write(tmp_path, f"gene\tchange\tsamples\tsame\n{row}\n"))

@@ -93,7 +93,8 @@ def test_genes_over_segments(tmp_path: Path) -> None:
     ("39000000", "6999999", "line 3, field start: two segments overlap"), ("7000000", "700000000", "line 2, field end: behind the end"),
     ("13\t1000", "77\t1000", "line 4, field contig: no chromosome"), ("\t11\t", "\televen\t", "line 3, field nmajor"),
     ("\t11\t", "\t-1\t", "line 3, field nmajor"), ("\t11\t", "\tinf\t", "line 3, field nmajor"), ("\t11\t1\n", "\t11\n", "line 3: not 5 columns"),
-    ("17\t1\t7000000", "17\t\t7000000", "line 2"), ("nMajor\tnMinor", "a\tb", "nMajor, total or seg.mean"), ("Start", "From", "no column start")])
+    ("17\t1\t7000000", "17\t\t7000000", "line 2"), ("17\t1\t", "17\t1.5\t", "line 2, field start: not a place"), ("7000000", "1e300", "line 2, field start: not a place"),
+    ("nMajor\tnMinor", "a\tb", "nMajor, total or seg.mean"), ("Start", "From", "no column start")])
 def test_a_fault_is_one_line_with_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
     with pytest.raises(InputError) as caught:
         read_segments(write(tmp_path, SEGMENTS.replace(old, new, 1)), build="GRCh38")
@@ -128,10 +129,24 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
             read(path)
 
 
-@pytest.mark.parametrize("line", ["17\t5\t5\tG", "17\t9\t5\tG", "17\t-1\t5\tG", "17\tx\t5\tG", "17\t1\t5", "nothing"])
+@pytest.mark.parametrize("line", ["17\t5\t5\tG", "17\t9\t5\tG", "17\t-1\t5\tG", "17\tx\t5\tG", "17\t1\t5", "nothing", "17\t²\t5\tG", "17\t1\t99999999999\tG",
+                                  "17\tx\tgene\t0\t5\t.\t+\t.\tName=G", "A" * (3 << 20)])
 def test_places_of_genes_that_are_none(tmp_path: Path, line: str) -> None:
     with pytest.raises(InputError, match="line 2: no place of a gene"):
         read_gene_places(write(tmp_path, f"17\t1\t5\tA\n{line}\n"))
+
+
+def test_places_of_genes_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "genes.bed"
+    path.write_bytes(gzip.compress(b"17\t1\t5\tA\n" * 100)[:30])
+    with pytest.raises(InputError, match="genes.bed: cannot be read"):
+        read_gene_places(path)
+
+
+def test_a_column_twice_is_refused_and_one_named_line_is_not(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 1: a column stands there twice"):
+        read_segments(write(tmp_path, "chr\tstart\tend\tstart\ttotal\n1\t1\t9\t1\t2\n"))
+    assert read_segments(write(tmp_path, "chr\tstart\tend\tline\ttotal\n1\t1\t9\tx\t2\n"))["total"].tolist() == [2]
 
 
 def test_the_share_of_the_genome(tmp_path: Path) -> None:
@@ -180,7 +195,8 @@ def test_a_partner_or_frame_that_is_not_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("row", "words"), [
     ("EML4\t1\t1:1\t1:2", "line 3: no pair"), ("--\t1\t1:1\t1:2", "line 3: no pair"), ("A--B--C\t1\t1:1\t1:2", "line 3: no pair"),
     ("<b>--ALK\t1\t1:1\t1:2", "line 3: no pair"), ("=A--ALK\t1\t1:1\t1:2", "line 3: no pair"), ("A--B\t-1\t1:1\t1:2", "line 3: not a number"),
-    ("A--B\tmany\t1:1\t1:2", "line 3: not a number"), ("A--B\t1\t1:1", "line 3: not 4 columns"), ("EML4--ALK\t9\t2:5\t2:9", "line 3: a fusion stands there twice")])
+    ("A--B\tmany\t1:1\t1:2", "line 3: not a number"), ("A--B\t²\t1:1\t1:2", "line 3: not a number"),
+    ("A--B\t" + "9" * 5000 + "\t1:1\t1:2", "line 3: not a number"), ("A--B\t1\t1:1", "line 3: not 4 columns"), ("EML4--ALK\t9\t2:5\t2:9", "line 3: a fusion stands there twice")])
 def test_a_fusion_that_cannot_be_read(tmp_path: Path, row: str, words: str) -> None:
     text = f"FusionGene\tSplitReads\tLeftBreakpoint\tRightBreakpoint\nEML4--ALK\t4\t2:5\t2:9\n{row}\n"
     with pytest.raises(InputError) as caught:

@@ -100,11 +100,23 @@ def test_ends_of_chromosomes_have_no_neighbours(genome: tuple[Path, dict[str, st
     assert from_reference(table, path).tolist() == [-1, -1]
 
 
+def test_what_the_reference_does_not_know_is_unplaced(tmp_path: Path) -> None:
+    """An N under the variant is no other build, and a call without a chromosome is a substitution without a context."""
+    path = tmp_path / "n.fa"
+    path.write_text(">1\nACGTNACGT\n")
+    pysam.faidx(str(path))
+    table = pd.DataFrame([("1", 5, "SNV", "A", "C", ""), ("1", 2, "SNV", "C", "T", ""), (np.nan, 2, "SNV", "C", "T", "")],
+                         columns=["contig", "position", "kind", "ref", "alt", "context"])
+    assert from_reference(table, path).tolist() == [-1, CONTEXTS.index("A[C>T]G"), -1]
+
+
 def test_another_build_is_noticed(genome: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     path, bases = genome
     table = calls(bases, 20)
     with pytest.raises(InputError, match="in the reference and .* in the calls"):
         from_reference(table.assign(position=table["position"] + 1), path)
+    with pytest.raises(InputError, match="before the start"):
+        from_reference(table.assign(position=-1), path)
     with pytest.raises(InputError, match="no chromosome 7"):
         from_reference(table.assign(contig="7"), path)
     with pytest.raises(InputError, match="behind the end"):
@@ -119,6 +131,7 @@ def test_a_context_of_something_else_is_not_used() -> None:
     assert set(from_context(table)[1:]) == {-1}
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(-2, 95)), max_size=200))
 def test_spectra_are_a_plain_count(rows: list[tuple[int, int]]) -> None:
     tumour, place = np.array([r[0] for r in rows], int), np.array([r[1] for r in rows], np.int8)

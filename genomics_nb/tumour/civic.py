@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,8 +21,8 @@ from .profile import TumourProfile
 from .sites import Site
 
 # %% auto #0
-__all__ = ['LEVELS', 'TYPES', 'NEEDED', 'OPTIONAL', 'MOST', 'OLD_YEARS', 'COLUMNS', 'EFFECTS', 'read_evidence', 'Evidence',
-           'evidence_for']
+__all__ = ['LEVELS', 'TYPES', 'NEEDED', 'OPTIONAL', 'MOST', 'LONGEST', 'OLD_YEARS', 'COLUMNS', 'EFFECTS', 'read_evidence',
+           'Evidence', 'evidence_for']
 
 # %% ../../nbs/library/5_tumour/23_civic.ipynb #8e7cf399
 LEVELS: Final = ("A", "B", "C", "D", "E")
@@ -32,6 +31,7 @@ NEEDED: Final = ("molecular_profile", "disease", "doid", "therapies", "therapy_i
                  "evidence_direction", "evidence_level", "significance", "evidence_status", "evidence_id", "variant_origin")
 OPTIONAL: Final = ("rating", "last_review_date", "is_flagged", "citation", "citation_id", "evidence_statement")
 MOST: Final = 200_000  # items of a release
+LONGEST: Final = 100_000  # characters of a line
 OLD_YEARS: Final = 5.0  # since the last review, from which an item is shown as old (ours)
 
 # %% ../../nbs/library/5_tumour/23_civic.ipynb #9052ed48
@@ -42,7 +42,7 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     with open_text(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="strict", newline="")
         try:
-            reader = csv.reader(_bounded(text), delimiter="\t", quoting=csv.QUOTE_NONE)
+            reader = csv.reader(_bounded(text, path), delimiter="\t", quoting=csv.QUOTE_NONE)
             names = next(reader, [])
             missing = [name for name in NEEDED if name not in names]
             if missing:
@@ -55,10 +55,13 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
             raise InputError(f"cannot be read ({type(error).__name__})", file=path) from None
 
 
-def _bounded(lines: Any) -> Iterable[str]:
-    for number, line in enumerate(lines):
-        if number > MOST or len(line) > 100_000:
-            raise InputError(f"more than {MOST:,} items, or a line without an end", line=number + 1)
+def _bounded(text: Any, path: Path) -> Iterable[str]:
+    for number in range(MOST + 2):
+        line = text.readline(LONGEST + 1)
+        if not line:
+            return
+        if number > MOST or len(line) > LONGEST:
+            raise InputError(f"more than {MOST:,} items, or a line without an end", file=path, line=number + 1)
         yield line
 
 
@@ -121,12 +124,20 @@ EFFECTS: Final = {"Sensitivity/Response": "sensitivity", "Resistance": "resistan
                   "Poor Outcome": "worse"}
 
 
+def _years(reviewed: str, today: date) -> float:
+    """Years since the last review; NaN where no date is given, or one that is none."""
+    try:
+        return (today - date.fromisoformat(reviewed)).days / 365.25
+    except ValueError:
+        return float("nan")
+
+
 def _drugs(text: str, how: str) -> str:
     """Therapies in words: `A + B` together, `A or B` either, `A, then B` one after the other."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     return {"Combination": " + ", "Sequential": ", then "}.get(how, " or ").join(names)
 
-
+# %% ../../nbs/library/5_tumour/23_civic.ipynb #7a4855af
 def evidence_for(
     profile: TumourProfile,
     evidence: Evidence,
@@ -148,8 +159,7 @@ def evidence_for(
         if found.value is False or (found.value is None and not unsure):
             continue
         reviewed = str(item["last_review_date"])[:10]
-        dated = re.fullmatch(r"\d{4}-\d\d-\d\d", reviewed)
-        years = (today - date.fromisoformat(reviewed)).days / 365.25 if dated else float("nan")
+        years = _years(reviewed, today)
         rows.append((item["evidence_id"], "; ".join(a.name for a in found.by), tuple(a.name for a in found.by), words,
                      item["disease"], where.where(item["doid"], item["disease"]), item["evidence_type"],
                      item["evidence_direction"], EFFECTS.get(item["significance"], item["significance"].lower()),

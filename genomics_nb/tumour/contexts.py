@@ -90,8 +90,8 @@ def from_reference(
     """As `from_context`. Raises `InputError` where reference and variant disagree, or where a chromosome is not there."""
     import pysam
 
-    places = np.full(len(table), -2, np.int8)
     single = (table["kind"] == "SNV").to_numpy()
+    places = np.where(single, UNKNOWN, -2).astype(np.int8)
     try:
         file = pysam.FastaFile(str(fasta))
     except (OSError, ValueError) as error:
@@ -104,7 +104,7 @@ def from_reference(
                 raise InputError(f"the reference has no chromosome {contig}", file=Path(fasta))
             at = here["position"].to_numpy(np.int64)
             around = _around(file, name, at, Path(fasta))
-            wrong = _CODE[around[:, 1]] != _CODE[_letters(here["ref"])]
+            wrong = (_CODE[around[:, 1]] != _CODE[_letters(here["ref"])]) & (_CODE[around[:, 1]] < 4)  # N says nothing
             if wrong.any():
                 first = int(np.argmax(wrong))
                 bases = f"{chr(around[first, 1])} in the reference and {here['ref'].iloc[first]} in the calls"
@@ -116,6 +116,8 @@ def from_reference(
 def _around(file: object, name: str, at: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
     """Three letters around each place (1-based), N beyond the ends."""
     length = file.get_reference_length(name)  # type: ignore[attr-defined]
+    if len(at) and int(at.min()) < 1:
+        raise InputError(f"{name}:{int(at.min())} lies before the start of the reference", file=path)
     if len(at) and int(at.max()) > length:
         raise InputError(f"{name}:{int(at.max())} lies behind the end of the reference", file=path)
     bases = np.full(length + 2, ord("N"), np.uint8)

@@ -74,7 +74,7 @@ def read_fusions(
         if len(genes) != 2 or not any(genes) or not all(_GENE.fullmatch(gene) for gene in genes if gene):
             raise InputError("no pair of genes", file=path, line=number, fix="Write EML4--ALK, or --ALK.")
         counts = [value(name) for name in ("split_reads", "more_reads") if value(name) not in ("", ".", "NA")]
-        if not all(count.isdigit() for count in counts):
+        if not all(count.isdecimal() and len(count) < 10 for count in counts):
             raise InputError("not a number of reads", file=path, line=number)
         five, three = genes
         key = (five, three, _place(value("left")), _place(value("right")))

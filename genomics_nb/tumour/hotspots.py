@@ -52,7 +52,7 @@ def read_hotspots(
             raise InputError("too few columns", file=path, line=number)
         gene, change = cells[at["gene"]].strip(), cells[at["change"]].strip().removeprefix("p.")
         counts = [cells[at[name]].strip() if name in at else "" for name in ("samples", "same")]
-        if not all(c.isdigit() or not c for c in counts) or not re.fullmatch(r"[A-Za-z0-9.\-]{1,40}", gene):
+        if not all(c.isdecimal() or not c for c in counts) or not re.fullmatch(r"[A-Za-z0-9.\-]{1,40}", gene):
             raise InputError("not a gene with a change and its numbers of tumours", file=path, line=number)
         if _CHANGE.fullmatch(change):
             found[gene, change] = tuple(float(c) if c else float("nan") for c in counts)  # type: ignore[assignment]

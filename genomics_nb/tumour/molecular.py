@@ -12,7 +12,7 @@ from typing import Final
 from .profile import Alteration, TumourProfile
 
 # %% auto #0
-__all__ = ['NO', 'Feature', 'Expression', 'Answer', 'feature', 'ask', 'parse', 'genes_of', 'answer']
+__all__ = ['NO', 'Feature', 'DEEPEST', 'Expression', 'Answer', 'feature', 'ask', 'parse', 'genes_of', 'answer']
 
 # %% ../../nbs/library/5_tumour/22_molecular.ipynb #3f6e7357
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def _of(found: list[Alteration], read: bool, why: str) -> Answer:
 # %% ../../nbs/library/5_tumour/22_molecular.ipynb #08189836
 Feature = tuple[str, str]  # gene (or A::B), words in their own case
 _CODON: Final = re.compile(r"([A-Z*])(\d+)([A-Z*](?:/[A-Z*])*|=)?")
-_INDEL: Final = re.compile(r"([A-Z])(\d+)(?:_([A-Z])(\d+))?(del|dup|ins|delins|fs|ext|>)([A-Z*0-9]*)", re.I)
+_INDEL: Final = re.compile(r"([A-Z])(\d+)(?:_([A-Z])(\d+))?([A-Z]?fs|del|dup|ins|delins|ext|>)([A-Z*0-9]*)", re.I)
 _EXON: Final = re.compile(
     r"(?:rare )?exon (\d+)(?:\s*-\s*(\d+))? (mutation|deletion|insertion|frameshift|skipping mutation|del)", re.I)
 _LOSS: Final = {"loss-of-function", "inactivating mutation", "deleterious mutation", "null"}
@@ -207,6 +207,7 @@ def ask(
     return Answer(None, why="words")
 
 # %% ../../nbs/library/5_tumour/22_molecular.ipynb #0c20614a
+DEEPEST: Final = 50  # parentheses and NOTs of one expression
 Expression = tuple  # ("is", gene, words), ("and"|"or", parts…), ("not", part)
 _TOKEN: Final = re.compile(r"\s*(?:(AND|OR|NOT)\b|(\((?!c\.|p\.|q))|(\)))"
                            r"|\s*((?:(?!\s+(?:AND|OR)\b)(?:\((?:c\.|p\.|q)[^)]*\)|[^()]))+)")
@@ -224,6 +225,8 @@ def parse(
         tokens.append(next(part for part in found.groups() if part is not None).strip())
         at = found.end()
     tokens = [token for token in tokens if token]
+    if tokens.count("(") + tokens.count("NOT") > DEEPEST:
+        return None
     place = 0
 
     def take(level: int) -> Expression | None:

@@ -5,7 +5,7 @@
 # %% ../../nbs/library/5_tumour/04_segments.ipynb #3bc7faa6
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -73,6 +73,9 @@ def _table(path: Path) -> pd.DataFrame:
     if not kept:
         raise InputError("an empty table", file=path)
     names = [name.strip().strip('"').lower() for name in kept[0][1].split("\t")]
+    if len(set(names)) < len(names):
+        raise InputError("a column stands there twice", file=path, line=kept[0][0])
+    names = ["line of the file" if name == "line" else name for name in names]
     rows = []
     for number, line in kept[1:]:
         cells = [cell.strip().strip('"') for cell in line.split("\t")]
@@ -122,6 +125,8 @@ def _checked(table: pd.DataFrame, purity: Purity, build: str, path: Path) -> pd.
             raise InputError(what, file=path, line=int(table["line"][int(np.argmax(wrong.to_numpy()))]), field=field)
 
     stop(table[["start", "end"]].isna().any(axis=1), "a segment without an end", "end")
+    places = table[["start", "end"]]
+    stop(((places % 1 != 0) | (places >= 2**31)).any(axis=1), "not a place on a chromosome", "start")
     stop(table["end"] < table["start"], "the end is before the start", "end")
     lengths: Mapping[str, int] = CONTIG_LENGTHS.get(build, {})
     if lengths:
@@ -147,25 +152,39 @@ ABOVE: Final = 4.0  # copies above the ploidy (ours, for tumours of high ploidy)
 States = Literal["amplification", "gain", "neutral", "cnLOH", "loss", "homozygous deletion", ""]
 
 
+def _place(text: str) -> int:
+    """A whole number of at most ten digits, -1 where it is none."""
+    return int(text) if text.isdecimal() and len(text) <= 10 else -1
+
+
+def _gene_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each line that is no comment; a line without an end comes in pieces. Raises `InputError`."""
+    with open_text(path) as file:
+        try:
+            for number, raw in enumerate(iter(lambda: file.readline(1 << 20), b""), 1):
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                if line and not line.startswith(("#", "track", "browser")):
+                    yield number, line.split("\t")
+        except (OSError, EOFError) as error:
+            raise InputError(f"cannot be read ({type(error).__name__})", file=path) from None
+
+# %% ../../nbs/library/5_tumour/04_segments.ipynb #d217f349
 def read_gene_places(
     path: str | Path,  # BED (contig, start from 0, end, gene) or GFF3
 ) -> pd.DataFrame:
     """Genes: gene, contig, start, end (1-based, inclusive), one row for each. Raises `InputError` with the line."""
     path, rows = Path(path), []
-    with open_text(path) as file:
-        for number, raw in enumerate(file, 1):
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            cells = line.split("\t")
-            if not line or line.startswith(("#", "track", "browser")):
+    for number, cells in _gene_lines(path):
+        first = 0
+        if len(cells) == 9:
+            facts = dict(part.split("=", 1) for part in cells[8].split(";") if "=" in part)
+            if not cells[2].endswith("gene") or "Name" not in facts:
                 continue
-            if len(cells) == 9:
-                facts = dict(part.split("=", 1) for part in cells[8].split(";") if "=" in part)
-                if not cells[2].endswith("gene") or "Name" not in facts:
-                    continue
-                cells = [cells[0], str(int(cells[3]) - 1) if cells[3].isdigit() else "", cells[4], facts["Name"]]
-            if len(cells) < 4 or not (cells[1].isdigit() and cells[2].isdigit()) or int(cells[1]) >= int(cells[2]):
-                raise InputError("no place of a gene", file=path, line=number, fix="contig, start, end and gene, with tabs.")
-            rows.append((cells[3], bare_contig(cells[0]), int(cells[1]) + 1, int(cells[2])))
+            cells, first = [cells[0], cells[3], cells[4], facts["Name"]], 1
+        start, end = (_place(cell) for cell in cells[1:3]) if len(cells) >= 4 else (-1, -1)
+        if not first <= start or start - first >= end:
+            raise InputError("no place of a gene", file=path, line=number, fix="contig, start, end and gene, with tabs.")
+        rows.append((cells[3], bare_contig(cells[0]), start - first + 1, end))
     return pd.DataFrame(rows, columns=["gene", "contig", "start", "end"]).drop_duplicates("gene", ignore_index=True)
 
 

@@ -47,7 +47,7 @@ def _reasons(best: pd.DataFrame) -> str:
 def _therapies(items: pd.DataFrame, effect: str) -> str:
     """Therapies of the items with this effect, the strongest first, each once with its best level."""
     here = items[(items["effect"] == effect) & items["therapies"].ne("")]
-    first = here.drop_duplicates("therapies")
+    first = here[~here["therapies"].map(lambda t: tuple(sorted(t.split(" + ")))).duplicated()]  # A + B is B + A
     return "; ".join(f"{r.therapies} ({r.level}, {r.where})" for r in first.head(6).itertuples())
 
 
